@@ -1,0 +1,1 @@
+"""Programs that show the engine at work, and make the models that the service ships."""

@@ -1,0 +1,1 @@
+"""Graphs: capture, passes, memory and plans, for inference and training steps alike. Knows no models."""

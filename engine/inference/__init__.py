@@ -1,0 +1,5 @@
+"""Inference: a trained model made ready to answer."""
+
+from engine.inference.session import InferenceSession
+
+__all__ = ["InferenceSession"]

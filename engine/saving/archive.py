@@ -1,0 +1,107 @@
+"""The `.keras` archive: a zip with stored members, or a folder of the same names.
+
+Nothing is extracted to disk, and a member that claims far more bytes than it brings is refused before it is read.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+CONFIG_LIMIT = 256 << 20
+"""Bytes of JSON above which a configuration is refused."""
+EXPANSION_LIMIT = 100
+"""How many times its stored size a member may claim to be, above `EXPANSION_FREE` bytes."""
+EXPANSION_FREE = 64 << 20
+
+
+class Members:
+    """Read access to an archive's members by name."""
+
+    def __init__(self, path: Path, zipped: zipfile.ZipFile | None) -> None:
+        self._path = path
+        self._zip = zipped
+
+    def read(self, name: str) -> bytes:
+        """A small member, whole."""
+        with self.file(name) as stream:
+            content = stream.read(CONFIG_LIMIT + 1)
+        if len(content) > CONFIG_LIMIT:
+            raise ValueError(f"{str(self._path)!r}: {name} is larger than {CONFIG_LIMIT} bytes.")
+        return content
+
+    def file(self, name: str) -> IO[bytes]:
+        """A member as a seekable binary stream."""
+        if self._zip is None:
+            member = self._path / name
+            if not member.is_file():
+                raise ValueError(f"{str(self._path)!r} has no {name}; it is not a model of Keras 3's format.")
+            return member.open("rb")
+        try:
+            info = self._zip.getinfo(name)
+        except KeyError:
+            raise ValueError(f"{str(self._path)!r} has no {name}; it is not a model of Keras 3's format.") from None
+        if info.flag_bits & 1:
+            raise ValueError(f"{str(self._path)!r}: {name} is encrypted.")
+        if info.file_size > EXPANSION_FREE and info.file_size > EXPANSION_LIMIT * max(info.compress_size, 1):
+            raise ValueError(
+                f"{str(self._path)!r}: {name} claims {info.file_size} bytes and brings {info.compress_size}; "
+                "it looks like a zip bomb."
+            )
+        try:
+            with self._zip.open(info) as stream:
+                content = stream.read(info.file_size + 1)
+        except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, ValueError) as error:
+            raise ValueError(f"{str(self._path)!r}: {name} is damaged: {error}") from None
+        except Exception as error:  # zlib, bz2 and lzma have errors of their own
+            raise ValueError(f"{str(self._path)!r}: {name} cannot be unpacked: {error}") from None
+        return io.BytesIO(content)
+
+
+@contextmanager
+def open_archive(path: Path) -> Iterator[Members]:
+    """Opens an archive or folder for reading; raises ValueError where it is neither or damaged."""
+    if path.is_dir():
+        yield Members(path, None)
+        return
+    try:
+        zipped = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise ValueError(
+            f"{str(path)!r} is not a readable .keras archive (a zip file): {error}. It may be truncated."
+        ) from None
+    with zipped:
+        yield Members(path, zipped)
+
+
+def write(path: Path, members: Mapping[str, bytes]) -> None:
+    """Writes an archive of stored members, in the given order."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as zipped:
+        for name, content in members.items():
+            zipped.writestr(name, content)
+    replace(path, buffer.getbuffer())
+
+
+def replace(path: Path, content: bytes | memoryview) -> None:
+    """Puts a file in its place whole: readers see the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)  # mkstemp made it private
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

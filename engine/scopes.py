@@ -1,0 +1,72 @@
+"""What surrounds the running code, per thread: the graph being captured and the tapes that listen."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from engine.graph.graph import Graph
+    from engine.tape import Tape
+
+
+class _Scopes(threading.local):
+    def __init__(self) -> None:
+        self.graph: Graph | None = None
+        self.tapes: tuple[Tape, ...] = ()
+        self.autocast: np.dtype[Any] | None = None
+
+
+_scopes = _Scopes()
+
+
+def current_graph() -> Graph | None:
+    """The graph that operations are being captured into, or None when they run at once."""
+    return _scopes.graph
+
+
+def current_tapes() -> tuple[Tape, ...]:
+    """The tapes that record at the moment, outermost first."""
+    return _scopes.tapes
+
+
+@contextmanager
+def capturing(graph: Graph | None) -> Iterator[None]:
+    """Operations on variables and symbols are recorded into `graph` (None: run at once) inside this block."""
+    before = _scopes.graph
+    _scopes.graph = graph
+    try:
+        yield
+    finally:
+        _scopes.graph = before
+
+
+@contextmanager
+def taping(tapes: tuple[Tape, ...]) -> Iterator[None]:
+    """Exactly `tapes` record inside this block."""
+    before = _scopes.tapes
+    _scopes.tapes = tapes
+    try:
+        yield
+    finally:
+        _scopes.tapes = before
+
+
+def current_autocast() -> np.dtype[Any] | None:
+    """The float dtype in which operations see variables (mixed precision), or None: in their own."""
+    return _scopes.autocast
+
+
+@contextmanager
+def autocasting(dtype: np.dtype[Any] | None) -> Iterator[None]:
+    """Operations inside this block see float variables cast to `dtype` (None: as they are)."""
+    before = _scopes.autocast
+    _scopes.autocast = dtype
+    try:
+        yield
+    finally:
+        _scopes.autocast = before

@@ -1,0 +1,137 @@
+"""Values: what operations take and give.
+
+`Tensor` is an immutable array. `Symbol` stands for an array while a computation is captured into a graph.
+Operators (`+`, `@`, indexing…) are installed on `Value` by `engine.primitives`, which alone knows operations.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from engine.graph.graph import Graph, Node
+
+
+class CaptureError(RuntimeError):
+    """The value of a symbol was asked for while a graph is captured: the computation cannot be a plan."""
+
+
+class Value:
+    """What every operand has: a shape, a dtype and operators."""
+
+    __slots__ = ()
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    # Symbolic placeholders (`KerasTensor`) set this: operators of values with memory leave the work to theirs.
+    deferred = False
+    # NumPy's operators give way to ours, so that `array * tensor` is a tensor.
+    __array_priority__ = 1000
+    __array_ufunc__ = None
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        count = 1
+        for length in self.shape:
+            count *= length
+        return count
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("A scalar has no length.")
+        return self.shape[0]
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+class Tensor(Value):
+    """An immutable array of fixed shape and dtype; the eager value of every operation."""
+
+    __slots__ = ("__weakref__", "array", "dtype", "shape")
+
+    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+        # `array` becomes the tensor's own: nobody may write to it afterwards.
+        self.array = array
+        self.shape: tuple[int, ...] = array.shape
+        self.dtype = array.dtype
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The values as a read-only view; copy it to change it."""
+        view = self.array.view()
+        view.flags.writeable = False
+        return view
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if copy:
+            return np.array(self.array, dtype=dtype)
+        view = self.numpy()
+        return view if dtype is None else view.astype(dtype, copy=False)
+
+    def item(self) -> Any:
+        return self.array.item()
+
+    def tolist(self) -> Any:
+        return self.array.tolist()
+
+    def __bool__(self) -> bool:
+        return bool(self.array)
+
+    def __int__(self) -> int:
+        return int(self.array)
+
+    def __float__(self) -> float:
+        return float(self.array)
+
+    def __index__(self) -> int:
+        return self.array.__index__()
+
+    def __repr__(self) -> str:
+        values = np.array2string(self.array, separator=", ", threshold=100)
+        return f"Tensor(shape={self.shape}, dtype={self.dtype.name}, values={values})"
+
+
+class Symbol(Value):
+    """An array yet to be computed: one input, constant, variable or node output of a graph."""
+
+    __slots__ = ("__weakref__", "dtype", "graph", "index", "node", "shape")
+
+    def __init__(
+        self, graph: Graph, shape: tuple[int, ...], dtype: np.dtype[Any], node: Node | None = None, index: int = 0
+    ) -> None:
+        self.graph = graph
+        self.shape: tuple[int, ...] = shape
+        self.dtype = dtype
+        self.node = node  # None for inputs, constants and variables
+        self.index = index
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise CaptureError(
+            f"{what} needs the value of a tensor of shape {self.shape}, which does not exist while a plan is captured."
+        )
+
+    def numpy(self) -> NoReturn:
+        self._refuse("numpy()")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+        self._refuse("Conversion to NumPy")
+
+    def __bool__(self) -> NoReturn:
+        self._refuse("A Python condition")
+
+    def __int__(self) -> NoReturn:
+        self._refuse("int()")
+
+    def __float__(self) -> NoReturn:
+        self._refuse("float()")
+
+    def __index__(self) -> NoReturn:
+        self._refuse("Indexing a Python sequence")
+
+    def __repr__(self) -> str:
+        return f"Symbol(shape={self.shape}, dtype={self.dtype.name})"

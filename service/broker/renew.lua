@@ -1,0 +1,8 @@
+-- Prolongs the lease of a worker.
+-- ARGV[1]  worker
+-- ARGV[2]  milliseconds of the lease
+-- Returns 0 where the lease ran out: the worker was taken for dead
+
+local alive = redis.call('PEXPIRE', START .. 'lease:' .. ARGV[1], ARGV[2])
+redis.call('PEXPIRE', WORKERS, WORKERS_MS)
+return alive

@@ -1,0 +1,231 @@
+"""What may break, does: servers, connections, workers; no accepted job is lost, and none is answered twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from service.broker import (
+    BrokerUnavailable,
+    QueueFull,
+    UnsuitableServer,
+    Waiting,
+    WorkerBroker,
+    connect,
+    worker_name,
+)
+
+from .answering import answering, answers, claimed, until
+
+# Claims one batch, says so, waits for a line, answers, and tells what came of it.
+WORKER = """
+import sys
+from service.broker import WorkerBroker, connect
+worker = WorkerBroker(connect(sys.argv[1]), lease_ms=600, heartbeat_ms=100)
+worker.serve([("digits", "1")])
+batch = None
+while batch is None:
+    worker.wait(1)
+    batch = worker.claim(32)
+print("claimed", flush=True)
+sys.stdin.readline()
+print(worker.finish(batch, {job.uuid: b"late" for job in batch.jobs}, seconds=0), flush=True)
+"""
+
+
+def submit(web, payload: bytes = b"x", **options):
+    return web.submit("digits", "1", payload, **{"deadline_s": 20, **options})
+
+
+@pytest.fixture
+def worker_process(redis_server) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORKER, redis_server.url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_killed_workers_jobs_are_answered_by_another_within_three_seconds(
+    partitions, worker_process, new_web, new_worker
+) -> None:
+    web = new_web(partitions)
+    waiting = [submit(web, b"%d" % i) for i in range(3)]
+    assert worker_process.stdout.readline() == "claimed\n"
+    other = new_worker(partitions)
+    worker_process.kill()
+    began = time.monotonic()
+    with answering(other):
+        assert [one.result() for one in waiting] == [b"answer to %d" % i for i in range(3)]
+    assert time.monotonic() - began < 3
+
+
+def test_a_worker_that_was_seen_to_die_is_reaped_at_once(redis_server, worker_process, new_web) -> None:
+    web = new_web(connect(redis_server.url))
+    submit(web)
+    assert worker_process.stdout.readline() == "claimed\n"
+    worker_process.kill()
+    worker_process.wait()
+    supervisor = WorkerBroker(connect(redis_server.url))
+    assert supervisor.reap_worker(worker_name(worker_process.pid)) == 1
+    assert supervisor.reap_worker(worker_name(worker_process.pid)) == 0
+    supervisor.serve([("digits", "1")])
+    assert claimed(supervisor, seconds=0.5).jobs[0].attempts == 1
+    supervisor.close()
+
+
+def test_the_late_finish_of_a_worker_that_slept_is_refused(partitions, worker_process, new_web, new_worker) -> None:
+    web = new_web(partitions)
+    waiting = submit(web)
+    assert worker_process.stdout.readline() == "claimed\n"
+    os.kill(worker_process.pid, signal.SIGSTOP)
+    with answering(new_worker(partitions)):
+        assert waiting.result() == b"answer to x"
+    os.kill(worker_process.pid, signal.SIGCONT)
+    output, _ = worker_process.communicate("\n", timeout=10)
+    assert output == "0\n"
+
+
+def test_an_answer_whose_hint_is_lost_is_found(redis_server, partitions, new_web, new_worker) -> None:
+    web, worker = new_web(partitions), new_worker(partitions)
+    waiting = submit(web)
+    batch = claimed(worker)
+    accepted = partitions[0].start + "accepted"
+    entry = redis_server.client.hget(accepted, waiting.uuid)
+    redis_server.client.hset(accepted, waiting.uuid, entry.rpartition(b" ")[0] + b" elsewhere")
+    worker.finish(batch, answers(batch), seconds=0)
+    began = time.monotonic()
+    assert waiting.result() == b"answer to x"
+    assert time.monotonic() - began < 3
+
+
+def test_jobs_are_submitted_again_when_the_server_lost_everything(
+    redis_server, partitions, new_web, new_worker
+) -> None:
+    web = new_web(partitions)
+    waiting = [submit(web, b"%d" % i) for i in range(10)]
+    redis_server.client.flushall()
+    with answering(new_worker(partitions)):
+        assert [one.result() for one in waiting] == [b"answer to %d" % i for i in range(10)]
+
+
+def test_a_server_that_restarts_loses_no_job_and_refuses_new_ones_meanwhile(
+    new_redis_server, new_web, new_worker
+) -> None:
+    server = new_redis_server()
+    web = new_web(connect(server.url))
+    worker = new_worker(connect(server.url))
+    held = submit(web, b"held")
+    batch = claimed(worker)
+    waiting = [submit(web, b"%d" % i) for i in range(5)]
+    server.stop()
+    began = time.monotonic()
+    with pytest.raises(BrokerUnavailable):
+        submit(web)
+    with pytest.raises(BrokerUnavailable):
+        until(lambda: web.admit("digits", "1", 20))
+    assert time.monotonic() - began < 1
+    until(lambda: not web.status().reachable, 3)
+    server.start()
+    until(lambda: batch.lost)
+    with answering(worker):
+        assert held.result() == b"answer to held"
+        assert [one.result() for one in waiting] == [b"answer to %d" % i for i in range(5)]
+        assert submit(web).result() == b"answer to x"
+    until(lambda: web.status().reachable, 3)
+
+
+def test_everything_starts_while_the_server_is_away(new_redis_server, new_web, new_worker) -> None:
+    server = new_redis_server()
+    server.stop()
+    web, worker = new_web(connect(server.url)), new_worker(connect(server.url))
+    with pytest.raises(BrokerUnavailable):
+        submit(web)
+    with pytest.raises(BrokerUnavailable):
+        worker.claim(1)
+    with pytest.raises(BrokerUnavailable):
+        worker.wait(1)
+    assert not web.status().reachable
+    server.start()
+    with answering(worker):
+
+        def accepted():
+            try:
+                return submit(web)
+            except BrokerUnavailable:
+                return None
+
+        assert until(accepted).result() == b"answer to x"
+
+
+def test_a_job_that_was_cancelled_while_the_server_was_away_is_deleted_when_it_is_back(
+    redis_server, new_web, new_worker
+) -> None:
+    web = new_web(connect(redis_server.url))
+    waiting = submit(web)
+    os.kill(redis_server.pid, signal.SIGSTOP)
+    try:
+        waiting.cancel()
+    finally:
+        os.kill(redis_server.pid, signal.SIGCONT)
+    until(lambda: not redis_server.client.keys("*job:*"), 5)
+
+
+def test_a_server_without_memory_refuses_jobs_and_still_drains(new_redis_server, new_web, new_worker) -> None:
+    server = new_redis_server("--maxmemory-policy", "noeviction")
+    web, worker = new_web(connect(server.url)), new_worker(connect(server.url))
+    web.status()
+    server.client.config_set("maxmemory", server.client.info("memory")["used_memory"] + 3 * 2**20)
+    waiting: list[Waiting] = []
+
+    def fill() -> None:
+        for i in range(1000):
+            waiting.append(submit(web, b"%d" % i + b"x" * 30_000))  # noqa: PERF401
+
+    with pytest.raises(QueueFull):
+        fill()
+    assert len(waiting) > 20
+    # Full to the brim, so that nothing but what frees memory gets through at first.
+    server.client.config_set("maxmemory", 1024)
+    with answering(worker):
+        for i, one in enumerate(waiting):
+            assert one.result().startswith(b"answer to %dx" % i)
+    server.client.config_set("maxmemory", 0)
+    until(lambda: not server.client.keys("*job:*"))
+
+
+@pytest.mark.parametrize(("policy", "suits"), [("noeviction", True), ("allkeys-lru", False), ("volatile-ttl", False)])
+def test_a_server_that_may_evict_jobs_is_refused(policy, suits, new_redis_server) -> None:
+    server = new_redis_server("--maxmemory", "100mb", "--maxmemory-policy", policy)
+    partition = connect(server.url)[0]
+    if suits:
+        partition.check()
+        return
+    with pytest.raises(UnsuitableServer, match=policy):
+        partition.run("state")
+
+
+def test_scripts_that_the_server_forgot_are_sent_again(redis_server, partitions) -> None:
+    partitions[0].run("state")
+    redis_server.client.script_flush()
+    assert partitions[0].run("state") == [0, b"0"]
+
+
+def test_garbage_in_the_reply_list_leaves_nobody_waiting(redis_server, partitions, new_web, new_worker) -> None:
+    web, worker = new_web(partitions), new_worker(partitions)
+    waiting = submit(web)
+    batch = claimed(worker)
+    garbage = redis_server.client.pipeline(transaction=True)
+    for _ in range(3):
+        garbage.rpush(f"{partitions[0].start}reply:{web._id}", b"\xff\xfe")
+    garbage.execute()
+    worker.finish(batch, answers(batch), seconds=0)
+    assert waiting.result() == b"answer to x"
