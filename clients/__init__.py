@@ -1,0 +1,1 @@
+"""Clients of the service; they need nothing of the other folders."""

@@ -1,0 +1,279 @@
+"""From an uploaded file to a model's input: decode safely, orient, convert, run steps, resize, encode."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import math
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import ExifTags, Image, ImageChops, ImageMode
+
+from service.errors import ServiceError
+from service.repository import DESCRIPTION_FILE, RepositoryError, ServedModel
+from service.settings import MIB
+from service.steps import STEPS
+
+# Formats that Pillow decodes itself or by its bundled libraries; JPEG includes MPO. Left out: EPS (runs
+# Ghostscript), WMF (asks the operating system), FPX and MIC (OLE containers), MPEG, BUFR, GRIB and HDF5
+# (recognised, never decoded), GBR, MCIDAS, XVTHUMB, IPTC, IMT (no users). Each is asked in turn: usual first.
+FORMATS = (
+    "PNG", "JPEG", "WEBP", "GIF", "AVIF", "BMP", "DIB", "TIFF", "JPEG2000", "ICO", "ICNS", "CUR", "PPM",
+    "QOI", "PCX", "DCX", "SGI", "DDS", "PSD", "SUN", "IM", "MSP", "XBM", "XPM", "FITS", "FLI", "FTEX",
+    "BLP", "PCD", "PIXAR", "SPIDER", "TGA",
+)  # fmt: skip
+
+RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+# A JPEG is decoded, and any image first shrunk by whole steps, to no less than this multiple of the target.
+REDUCING_GAP = 2.0
+# Steps look for something inside the picture, so that they get it at this size at least, where it has it.
+STEP_SIDE = 1024
+
+_WHITE = 255
+_TRANSPOSITION = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_TURNING = (5, 6, 7, 8)
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """How large an uploaded image may be, in bytes of the file and in pixels (width times height)."""
+
+    max_bytes: int = 16 * MIB
+    max_pixels: int = 64_000_000
+
+    def install(self) -> None:
+        """Make Pillow itself refuse what is larger, for images inside of images (icons); once per process."""
+        # Pillow warns above this figure and raises above twice of it.
+        Image.MAX_IMAGE_PIXELS = max(1, self.max_pixels // 2)
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        Image.init()
+
+    def check_bytes(self, count: int) -> None:
+        """Raise ServiceError image_too_large when a file has more bytes than allowed."""
+        if count > self.max_bytes:
+            raise ServiceError(
+                "image_too_large", f"the image may have up to {self.max_bytes} bytes, it has {count}"
+            )
+
+    def check_pixels(self, width: int, height: int) -> None:
+        """Raise ServiceError image_too_many_pixels when an image has more pixels than allowed."""
+        if width * height > self.max_pixels:
+            raise ServiceError(
+                "image_too_many_pixels",
+                f"the image may have up to {self.max_pixels} pixels, it has {width}x{height}",
+            )
+
+
+def require_steps(models: Iterable[ServedModel]) -> None:
+    """Raise RepositoryError when a model names a step that there is not."""
+    for model in models:
+        for step in model.steps:
+            if step not in STEPS:
+                path = model.folder / DESCRIPTION_FILE
+                raise RepositoryError(
+                    f"{path}: input.steps: expected some of {', '.join(STEPS)}, got {step!r}"
+                )
+
+
+def open_image(data: bytes, limits: ImageLimits) -> Image.Image:
+    """Read an image's header; pixels are decoded later.
+
+    Raises:
+        ServiceError: image_empty, image_too_large, image_too_many_pixels, image_truncated, image_unreadable.
+    """
+    if not data:
+        raise ServiceError("image_empty", "the image has no bytes")
+    limits.check_bytes(len(data))
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels(limits) from error
+    except Image.UnidentifiedImageError as error:
+        raise ServiceError(
+            "image_unreadable",
+            f"the {len(data)} bytes are no image of a known format, or its header is damaged",
+        ) from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        if data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") + 8 > len(data):
+            raise ServiceError("image_truncated", "the image ends before the size in its header") from error
+        raise _unreadable(error) from error
+    if image.width < 1 or image.height < 1:
+        raise ServiceError("image_unreadable", f"the image has no pixels: {image.width}x{image.height}")
+    limits.check_pixels(image.width, image.height)
+    return image
+
+
+def prepare_image(image: Image.Image, model: ServedModel, limits: ImageLimits) -> Image.Image:
+    """Decode an opened image and bring it to a model's input.
+
+    Returns:
+        An image of the model's size, mode L for `grey`, else RGB.
+
+    Raises:
+        ServiceError: image_too_many_pixels, image_truncated, image_unreadable.
+    """
+    image = _decode(image, model, limits)
+    for step in model.steps:
+        image = STEPS[step](image)
+    image = _flatten(image, "L" if model.channels == 1 else "RGB")
+    return _resize(image, model)
+
+
+def encode_payload(image: Image.Image, model: ServedModel, top_k: int) -> bytes:
+    """Return the job payload (JSON) for an image that `prepare_image` made."""
+    if model.color == "bgr":
+        image = Image.merge("RGB", image.split()[::-1])
+    pixels = binascii.b2a_base64(image.tobytes(), newline=False)
+    return b'%b%b","top_k":%d}' % (model.payload_head, pixels, top_k)
+
+
+def read_base64(text: str, limits: ImageLimits) -> bytes:
+    """Return the bytes of an image given as base64 or as a `data:…;base64,…` URI; white space is skipped.
+
+    Raises:
+        ServiceError: invalid_base64, image_too_large.
+    """
+    if text.startswith("data:"):
+        head, comma, text = text.partition(",")
+        if not comma or not head.endswith(";base64"):
+            raise ServiceError("invalid_base64", "a data: URI must be data:<type>;base64,<base64>")
+    limits.check_bytes(len(text) * 3 // 4 - 2)
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        pass
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except ValueError as error:
+        raise ServiceError("invalid_base64", f"the image is not valid base64: {error}") from error
+
+
+def _unreadable(error: Exception) -> ServiceError:
+    reason = str(error) or type(error).__name__
+    early = ("truncated", "not enough image data")
+    if isinstance(error, EOFError) or any(words in reason.lower() for words in early):
+        return ServiceError("image_truncated", f"the image ends too early: {reason}")
+    return ServiceError("image_unreadable", f"the image cannot be decoded: {reason}")
+
+
+def _too_many_pixels(limits: ImageLimits) -> ServiceError:
+    return ServiceError("image_too_many_pixels", f"the image may have up to {limits.max_pixels} pixels")
+
+
+def _decode(image: Image.Image, model: ServedModel, limits: ImageLimits) -> Image.Image:
+    """Decode, turn upright, and bring to L, LA, RGB or RGBA."""
+    try:
+        orientation = _orientation(image)
+        if image.format in ("JPEG", "MPO") and model.resize != "nearest":
+            side = STEP_SIDE if model.steps else 0
+            wanted = [max(side, math.ceil(length * REDUCING_GAP)) for length in (model.width, model.height)]
+            if orientation in _TURNING:
+                wanted.reverse()
+            image.draft("RGB" if model.channels == 3 or model.steps else "L", (wanted[0], wanted[1]))
+        image.load()
+        limits.check_pixels(image.width, image.height)
+        transposition = _TRANSPOSITION.get(_orientation(image))
+        return _expand(image if transposition is None else image.transpose(transposition))
+    except ServiceError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels(limits) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise all sorts for damaged files
+        raise _unreadable(error) from error
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return EXIF's orientation, 1 when there is none; damaged EXIF data do not spoil the picture."""
+    if "exif" not in image.info and image.format != "TIFF":
+        return 1
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _expand(image: Image.Image) -> Image.Image:
+    """Bring any mode to L, LA, RGB or RGBA."""
+    mode = image.mode
+    if mode in ("LA", "RGBA"):
+        return image
+    if mode in ("I", "F") or mode.startswith("I;16"):
+        return Image.fromarray(_to_eight_bits(image))
+    if (mode != "P" or image.palette) and image.has_transparency_data:
+        return image.convert("LA" if mode in ("1", "L", "La") else "RGBA")
+    if mode in ("L", "RGB"):
+        return image
+    return image.convert("L" if ImageMode.getmode(mode).basemode == "L" and mode != "P" else "RGB")
+
+
+def _to_eight_bits(image: Image.Image) -> np.ndarray:
+    """Scale deeper samples: 16 bits by 257, floats in 0..1 by 255, other ranges from their extremes."""
+    values = np.asarray(image)
+    if image.mode.startswith("I;16"):
+        return ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    whole = image.mode == "I"
+    if low >= 0 and high <= 65535 and whole:
+        # Pillow gives 16-bit PNM and PNG files as I; no 8-bit file comes as I.
+        low, high = 0.0, 65535.0
+    elif low >= 0 and high <= 1 and not whole:
+        low, high = 0.0, 1.0
+    elif low >= 0 and high <= 255:
+        low, high = 0.0, 255.0
+    return np.rint((values - low) * (255.0 / ((high - low) or 1.0))).astype(np.uint8)
+
+
+def _flatten(image: Image.Image, mode: str) -> Image.Image:
+    """Put transparent images on white and convert to `mode`, L or RGB."""
+    if image.mode in ("LA", "RGBA"):
+        alpha = image.getchannel("A")
+        image = image.convert("L" if image.mode == "LA" else "RGB")
+        image.paste(_WHITE if image.mode == "L" else (_WHITE,) * 3, mask=ImageChops.invert(alpha))
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _resize(image: Image.Image, model: ServedModel) -> Image.Image:
+    size = (model.width, model.height)
+    if image.size == size:
+        return image
+    method = RESAMPLING[model.resize]
+    width, height = image.size
+    if model.fit == "stretch":
+        return image.resize(size, method, reducing_gap=REDUCING_GAP)
+    ratios = (model.width / width, model.height / height)
+    if model.fit == "crop":
+        scale = max(ratios)
+        left, top = (width - model.width / scale) / 2, (height - model.height / scale) / 2
+        box = (max(0.0, left), max(0.0, top), min(width, width - left), min(height, height - top))
+        return image.resize(size, method, box, REDUCING_GAP)
+    scale = min(ratios)
+    inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+    padded = Image.new(image.mode, size)
+    padded.paste(
+        image.resize(inner, method, reducing_gap=REDUCING_GAP),
+        ((model.width - inner[0]) // 2, (model.height - inner[1]) // 2),
+    )
+    return padded

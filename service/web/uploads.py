@@ -1,0 +1,147 @@
+"""What a prediction request holds: images from multipart, raw or JSON bodies, and its parameters."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Request
+from werkzeug.exceptions import BadRequest
+
+from service.errors import ServiceError
+from service.images import ImageLimits, read_base64
+from service.repository import ServedModel
+
+MAX_IMAGES = 32
+DEADLINE_HEADER = "X-Deadline-Ms"
+FIELD = "image"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """The images of one request.
+
+    Attributes:
+        images: File contents, one to MAX_IMAGES, not decoded yet.
+        listed: Whether the answer is a list of predictions per image rather than the one image's.
+        top_k: `top_k` from the body, not checked yet; None when it is not there.
+    """
+
+    images: list[bytes]
+    listed: bool
+    top_k: Any = None
+
+
+def read_upload(request: Request, limits: ImageLimits) -> Upload:
+    """Read the body of a prediction request.
+
+    Raises:
+        ServiceError: image_missing, image_empty, image_too_large, too_many_images, invalid_json,
+            invalid_base64, unsupported_media_type.
+        werkzeug.exceptions.RequestEntityTooLarge: the body is larger than the application allows.
+    """
+    kind = request.mimetype
+    if request.content_encoding and request.content_encoding.lower() != "identity":
+        raise ServiceError(
+            "unsupported_media_type", f"send the body as it is, not in {request.content_encoding!r} coding"
+        )
+    if kind == "multipart/form-data":
+        return _read_multipart(request, limits)
+    if kind == "application/json" or kind.endswith("+json"):
+        return _read_json(request, limits)
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        # No other body is one image, so that only here the smaller limit holds before it is read.
+        request.max_content_length = limits.max_bytes
+        return Upload([_not_empty(request.get_data(cache=False))], listed=False)
+    if not kind and not request.content_length and not request.headers.get("Transfer-Encoding"):
+        raise ServiceError("image_missing", "the request has no body; send an image")
+    raise ServiceError(
+        "unsupported_media_type",
+        "expected multipart/form-data, image/*, application/octet-stream or application/json, "
+        f"got {kind or 'no Content-Type'}",
+    )
+
+
+def chosen_top_k(request: Request, upload: Upload, model: ServedModel) -> int:
+    """Return how many predictions to answer: from the query, else the body, else the model's own number.
+
+    Raises:
+        ServiceError: invalid_parameter, unless it is a whole number from 1 to the number of labels.
+    """
+    value = request.args.get("top_k", upload.top_k)
+    if value is None:
+        return model.top_k
+    most = len(model.labels)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise ServiceError("invalid_parameter", f"top_k: expected a whole number, 1 to {most}, got {value!r}")
+    return value
+
+
+def chosen_deadline_s(request: Request, model: ServedModel, longest_s: float) -> float:
+    """Return the seconds that a request may take: the model's and `longest_s`, lowered by X-Deadline-Ms.
+
+    Raises:
+        ServiceError: invalid_parameter, unless the header is a number above 0.
+    """
+    deadline_s = min(model.deadline_s, longest_s)
+    text = request.headers.get(DEADLINE_HEADER)
+    if text is None:
+        return deadline_s
+    try:
+        asked_s = float(text) / 1000
+    except ValueError:
+        asked_s = math.nan
+    if not asked_s > 0:
+        raise ServiceError("invalid_parameter", f"{DEADLINE_HEADER}: expected milliseconds above 0, got {text!r}")
+    return min(deadline_s, asked_s)
+
+
+def _not_empty(data: bytes) -> bytes:
+    if not data:
+        raise ServiceError("image_empty", "the image has no bytes")
+    return data
+
+
+def _check_count(count: int) -> None:
+    if count > MAX_IMAGES:
+        raise ServiceError("too_many_images", f"expected up to {MAX_IMAGES} images in one request, got {count}")
+
+
+def _read_multipart(request: Request, limits: ImageLimits) -> Upload:
+    files = request.files.getlist(FIELD)
+    if not files:
+        fields = sorted({*request.files, *request.form})
+        got = "fields " + ", ".join(map(repr, fields)) if fields else "no field"
+        raise ServiceError("image_missing", f"expected a file in the field {FIELD!r}, got {got}")
+    _check_count(len(files))
+    images = []
+    for file in files:
+        data = file.read(limits.max_bytes + 1)
+        if len(data) > limits.max_bytes:
+            file.seek(0, 2)
+            limits.check_bytes(file.tell())
+        images.append(_not_empty(data))
+    return Upload(images, listed=len(images) > 1, top_k=request.form.get("top_k"))
+
+
+def _read_json(request: Request, limits: ImageLimits) -> Upload:
+    try:
+        body = request.get_json(force=True, cache=False)
+    except BadRequest as error:
+        raise ServiceError("invalid_json", "the body is not valid JSON") from error
+    if not isinstance(body, dict):
+        raise ServiceError("invalid_json", f"expected a JSON object, got {type(body).__name__}")
+    if ("image" in body) == ("images" in body):
+        raise ServiceError("image_missing", 'expected "image": base64, or "images": a list of base64')
+    listed = "images" in body
+    texts = body["images"] if listed else [body["image"]]
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ServiceError("invalid_json", "images are given as text: base64 or a data: URI")
+    if not texts:
+        raise ServiceError("image_missing", '"images" is an empty list')
+    _check_count(len(texts))
+    images = [_not_empty(read_base64(text, limits)) for text in texts]
+    return Upload(images, listed, body.get("top_k"))
