@@ -37,9 +37,23 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_MODULES = frozenset(
-    "activations callbacks config constraints initializers layers losses metrics models ops optimizers random "
-    "regularizers saving tree utils".split()
+_MODULES = (
+    "activations",
+    "callbacks",
+    "config",
+    "constraints",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "ops",
+    "optimizers",
+    "random",
+    "regularizers",
+    "saving",
+    "tree",
+    "utils",
 )
 _NAMES = {
     "Functional": "engine.models",

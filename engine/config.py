@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.dtype_policies import dtype_policy, set_dtype_policy
 from engine.dtypes import floatx, set_floatx
 from engine.primitives.dispatch import device, set_device
 
@@ -35,10 +36,12 @@ def set_image_data_format(data_format: str) -> None:
 
 __all__ = [
     "device",
+    "dtype_policy",
     "epsilon",
     "floatx",
     "image_data_format",
     "set_device",
+    "set_dtype_policy",
     "set_epsilon",
     "set_floatx",
     "set_image_data_format",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.allowance import claim
 from engine.dtypes import as_dtype
 from engine.scopes import current_graph, current_tapes
 from engine.tensor import Symbol, Tensor, Value
@@ -41,6 +42,7 @@ class Variable(Value):
     __slots__ = (
         "__weakref__",
         "array",
+        "autocast",
         "constraint",
         "dtype",
         "name",
@@ -62,12 +64,14 @@ class Variable(Value):
         self.name = name or "variable"
         self.path = self.name  # owners prefix it
         self.trainable = trainable
+        self.autocast = True  # whether operations in a mixed-precision layer see it in the layer's compute dtype
         self.regularizer: Callable[[Any], Any] | None = None
         self.constraint: Callable[[Any], Any] | None = None
         self.version = 0
         if callable(initializer):
             if shape is None:
                 raise ValueError(f"Variable {self.name!r}: a shape is needed with an initializer function.")
+            claim(self.name, shape, as_dtype(dtype))
             initial = initializer(tuple(shape), dtype=as_dtype(dtype))
         else:
             initial = initializer
@@ -75,18 +79,19 @@ class Variable(Value):
             initial = initial.array if isinstance(initial, (Tensor, Variable)) else np.asarray(initial)
         array = np.array(initial, dtype=None if dtype is None and hasattr(initial, "dtype") else as_dtype(dtype))
         if shape is not None and array.shape != tuple(shape):
-            raise ValueError(f"Variable {self.name!r}: expected an initial value of shape {tuple(shape)}, "
-                             f"received {array.shape}")
+            raise ValueError(
+                f"Variable {self.name!r}: expected an initial value of shape {tuple(shape)}, received {array.shape}"
+            )
         # An owned, aligned copy: kernels bind to this address.
         self.array: np.ndarray[Any, Any] = aligned_empty(array.shape, array.dtype)
         self.array[...] = array
         self.shape: tuple[int, ...] = array.shape
         self.dtype = array.dtype
 
-    # Reading ----------------------------------------------------------------------------------------------------------
+    # Reading --------------------------------------------------------------------------------------
 
     def read(self) -> Tensor | Symbol:
-        """The current value for an operation: a symbol while a graph is captured, else a tensor over the live memory."""
+        """The current value for an operation: a symbol under capture, else a tensor over the live memory."""
         graph = current_graph()
         value: Tensor | Symbol = Tensor(self.array) if graph is None else graph.read(self)
         for tape in current_tapes():
@@ -108,7 +113,7 @@ class Variable(Value):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(self.array, dtype=dtype)
 
-    # Writing ----------------------------------------------------------------------------------------------------------
+    # Writing --------------------------------------------------------------------------------------
 
     def assign(self, value: Any) -> Any:
         """Sets the value; raises ValueError where the shape differs. Casts to the variable's dtype."""
@@ -138,7 +143,7 @@ class Variable(Value):
     def assign_sub(self, value: Any) -> Any:
         return self.assign(self - value)
 
-    # Python ----------------------------------------------------------------------------------------------------------
+    # Python ---------------------------------------------------------------------------------------
 
     def __bool__(self) -> bool:
         return bool(self.read())

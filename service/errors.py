@@ -50,9 +50,7 @@ CODE_OF_STATUS: Mapping[int, str] = MappingProxyType(
 
 def error_body(code: str, message: str) -> bytes:
     """Return the JSON body `{"success": false, "error": {"code", "message"}}` as UTF-8."""
-    return json.dumps(
-        {"success": False, "error": {"code": code, "message": message}}, ensure_ascii=False
-    ).encode()
+    return json.dumps({"success": False, "error": {"code": code, "message": message}}, ensure_ascii=False).encode()
 
 
 class ServiceError(Exception):

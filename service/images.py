@@ -62,15 +62,14 @@ class ImageLimits:
         """Make Pillow itself refuse what is larger, for images inside of images (icons); once per process."""
         # Pillow warns above this figure and raises above twice of it.
         Image.MAX_IMAGE_PIXELS = max(1, self.max_pixels // 2)
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        # What Pillow merely wonders about in clients' files is nothing for the operator.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         Image.init()
 
     def check_bytes(self, count: int) -> None:
         """Raise ServiceError image_too_large when a file has more bytes than allowed."""
         if count > self.max_bytes:
-            raise ServiceError(
-                "image_too_large", f"the image may have up to {self.max_bytes} bytes, it has {count}"
-            )
+            raise ServiceError("image_too_large", f"the image may have up to {self.max_bytes} bytes, it has {count}")
 
     def check_pixels(self, width: int, height: int) -> None:
         """Raise ServiceError image_too_many_pixels when an image has more pixels than allowed."""
@@ -87,9 +86,7 @@ def require_steps(models: Iterable[ServedModel]) -> None:
         for step in model.steps:
             if step not in STEPS:
                 path = model.folder / DESCRIPTION_FILE
-                raise RepositoryError(
-                    f"{path}: input.steps: expected some of {', '.join(STEPS)}, got {step!r}"
-                )
+                raise RepositoryError(f"{path}: input.steps: expected some of {', '.join(STEPS)}, got {step!r}")
 
 
 def open_image(data: bytes, limits: ImageLimits) -> Image.Image:

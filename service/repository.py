@@ -169,13 +169,9 @@ def _read_labels(path: Path, table: _Table) -> tuple[str, ...]:
         try:
             labels = tuple(labels_path.read_text(encoding="utf-8").splitlines())
         except (OSError, UnicodeDecodeError) as error:
-            raise RepositoryError(
-                f"{path}: output.labels_file: cannot read {labels_path.name}: {error}"
-            ) from error
+            raise RepositoryError(f"{path}: output.labels_file: cannot read {labels_path.name}: {error}") from error
     if not labels or not all(label.strip() for label in labels):
-        raise RepositoryError(
-            f"{path}: output.labels: expected one label or more, none empty, got {len(labels)}"
-        )
+        raise RepositoryError(f"{path}: output.labels: expected one label or more, none empty, got {len(labels)}")
     return labels
 
 
@@ -257,9 +253,7 @@ class ModelRepository:
         for folder in sorted(self.path.iterdir()):
             if not folder.is_dir() or not _NAME.fullmatch(folder.name):
                 continue
-            versions = [
-                entry for entry in folder.iterdir() if entry.is_dir() and _VERSION.fullmatch(entry.name)
-            ]
+            versions = [entry for entry in folder.iterdir() if entry.is_dir() and _VERSION.fullmatch(entry.name)]
             for version in sorted(versions, key=lambda entry: int(entry.name)):
                 if wanted and not wanted & {(folder.name, ""), (folder.name, version.name)}:
                     continue
@@ -267,9 +261,7 @@ class ModelRepository:
                 found.setdefault(folder.name, {})[version.name] = model
         for name, number in sorted(wanted):
             if name not in found or (number and number not in found[name]):
-                raise RepositoryError(
-                    f"{self.path}: there is no model {name + '/' + number if number else name}"
-                )
+                raise RepositoryError(f"{self.path}: there is no model {name + '/' + number if number else name}")
         if not found:
             raise RepositoryError(f"{self.path}: expected <name>/<version>/{DESCRIPTION_FILE}, found none")
         return found
@@ -306,9 +298,7 @@ class ModelRepository:
         """
         name = name or self.default_name
         if name is None:
-            raise ServiceError(
-                "model_not_found", f"no default model is set; name one of {', '.join(self._versions)}"
-            )
+            raise ServiceError("model_not_found", f"no default model is set; name one of {', '.join(self._versions)}")
         versions = self.versions(name)
         if version is None:
             return versions[-1]

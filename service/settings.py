@@ -132,11 +132,7 @@ def _field(
 
 
 def _whole(default: int, help: str, *, at_least: int, at_most: int | None = None) -> Any:
-    limits = (
-        f"a whole number, {at_least} or more"
-        if at_most is None
-        else f"a whole number, {at_least} to {at_most}"
-    )
+    limits = f"a whole number, {at_least} or more" if at_most is None else f"a whole number, {at_least} to {at_most}"
     return _field(
         default,
         help,
@@ -149,9 +145,7 @@ def _whole(default: int, help: str, *, at_least: int, at_most: int | None = None
 
 def _size(default: int, help: str) -> Any:
     expected = "a size of 1 byte or more, such as 16MiB or 16777216"
-    return _field(
-        default, help, metavar="BYTES", expected=expected, read=_read_size, check=lambda value: value >= 1
-    )
+    return _field(default, help, metavar="BYTES", expected=expected, read=_read_size, check=lambda value: value >= 1)
 
 
 def _seconds(default: float, help: str, *, at_most: float = 3600.0) -> Any:
@@ -178,10 +172,13 @@ def _choice(choices: tuple[str, ...], help: str) -> Any:
 
 
 def _are_redis_urls(text: str) -> bool:
-    return all(
-        scheme in _REDIS_SCHEMES and bool(rest)
-        for scheme, _, rest in (url.strip().partition("://") for url in _REDIS_SCHEME_START.split(text))
-    )
+    for url in _REDIS_SCHEME_START.split(text):
+        scheme, _, rest = url.strip().partition("://")
+        if scheme not in _REDIS_SCHEMES or not rest:
+            return False
+        if "," in rest and scheme in ("redis", "rediss"):  # only sentinels are several hosts
+            return False
+    return True
 
 
 def _are_model_references(names: tuple[str, ...]) -> bool:
@@ -277,9 +274,7 @@ class Settings:
 
     def replace(self, **changes: Any) -> Settings:
         """Return a copy with other values, checked as `load` checks flags."""
-        return dataclasses.replace(
-            self, **{name: _BY_NAME[name].parse(value) for name, value in changes.items()}
-        )
+        return dataclasses.replace(self, **{name: _BY_NAME[name].parse(value) for name, value in changes.items()})
 
     def to_environ(self) -> dict[str, str]:
         """Return variables from which `load` makes equal settings; for processes that are started."""

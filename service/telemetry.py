@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 
 def log_event(
-    logger: logging.Logger, level: int, event: str, *, exc_info: bool | BaseException = False, **fields: Any
+    logger: logging.Logger, level: int, event: str, /, *, exc_info: bool | BaseException = False, **fields: Any
 ) -> None:
     """Log one event with fields, such as `log_event(log, logging.INFO, "batch done", images=8)`.
 

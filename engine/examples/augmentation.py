@@ -5,7 +5,7 @@ Everything is a function of the generator that is passed in, vectorised over the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -28,14 +28,18 @@ class Ranges:
         contrast: exponent's range around 1.
     """
 
-    rotation: float = 14.0
-    shear: float = 0.18
+    rotation: float = 12.0
+    shear: float = 0.22
     scale: float = 0.12
     stretch: float = 0.12
-    shift: float = 2.0
+    shift: float = 1.8
     elastic: float = 0.9
     thickness: float = 0.2
     contrast: float = 0.3
+
+    def scaled(self, factor: float) -> Ranges:
+        """All ranges times `factor`."""
+        return Ranges(*(factor * value for value in astuple(self)))
 
 
 def augment(images: Array, generator: np.random.Generator, ranges: Ranges) -> Array:
@@ -75,8 +79,9 @@ def _source_grid(shape: tuple[int, int, int], generator: np.random.Generator, ra
 
 def _enlarge(coarse: Array, height: int, width: int) -> Array:
     """A smooth field of (…, height, width) through a coarse one, by cosine interpolation along both axes."""
-    return np.einsum("hi,anij,wj->anhw", _weights(height, coarse.shape[2]), coarse, _weights(width, coarse.shape[3]),
-                     optimize=True)
+    return np.einsum(
+        "hi,anij,wj->anhw", _weights(height, coarse.shape[2]), coarse, _weights(width, coarse.shape[3]), optimize=True
+    )
 
 
 def _weights(length: int, knots: int) -> Array:

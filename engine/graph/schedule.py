@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.graph.graph import Graph, Node
 from engine.graph.memory import Lifetime, layout
-from engine.primitives.dispatch import prepare
+from engine.primitives.dispatch import has_kernel, prepare
 from engine.primitives.elementwise import copy
 from engine.primitives.primitive import Array, Executable, Spec
 from engine.primitives.shaping import broadcast_to, getitem, reshape, transpose
@@ -81,7 +81,7 @@ class Schedule:
         for node in graph.nodes:
             wanted = [output in consumed for output in node.outputs]
             executable = None
-            if node.primitive.kernels:
+            if has_kernel(node.primitive):
                 inputs = [Spec(s.shape, s.dtype, s in steady and self._row_major[s]) for s in node.inputs]
                 outputs = [
                     Spec(s.shape, s.dtype) if want else None for s, want in zip(node.outputs, wanted, strict=True)

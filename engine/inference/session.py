@@ -164,8 +164,8 @@ class InferenceSession:
     def _call(self, *leaves: Any) -> Any:
         inputs = getattr(self.model, "_inputs_structure", None)
         if inputs is not None:
-            return self.model(tree.pack_sequence_as(inputs, list(leaves)), training=False)
-        return self.model(leaves[0] if len(leaves) == 1 else list(leaves), training=False)
+            return self.model(tree.pack_sequence_as(inputs, list(leaves)))
+        return self.model(leaves[0] if len(leaves) == 1 else list(leaves))
 
     # Running --------------------------------------------------------------------------------------
 
@@ -208,7 +208,7 @@ class InferenceSession:
 
     def _run_eagerly(self, x: Any, leaves: list[Array], rows: int, out: Any) -> Any:
         values = [Tensor(leaf.astype(np.float32) if leaf.dtype == np.float64 else leaf) for leaf in leaves]
-        results = self.model(tree.pack_sequence_as(x, values), training=False)
+        results = self.model(tree.pack_sequence_as(x, values))
         results = tree.map_structure(lambda value: np.array(value.array), results)
         if out is None:
             return results

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from engine.dtypes import as_dtype, result_type
-from engine.primitives.dispatch import prepare
+from engine.dtypes import as_dtype, is_float, result_type
+from engine.primitives.dispatch import device, has_kernel, prepare
 from engine.primitives.primitive import Array, Executable, Primitive, Spec
-from engine.scopes import current_graph, current_tapes
+from engine.scopes import current_autocast, current_graph, current_tapes
 from engine.tape import Record
 from engine.tensor import Symbol, Tensor, Value
 from engine.variable import Variable, aligned_empty
@@ -56,7 +56,12 @@ def as_value(item: Any, dtype: Any = None) -> Any:
     if isinstance(item, (Tensor, Symbol)):
         return item
     if isinstance(item, Variable):
-        return item.read()
+        value, wanted = item.read(), current_autocast()
+        if wanted is None or not item.autocast or value.dtype == wanted or not is_float(value.dtype):
+            return value
+        from engine.primitives.elementwise import cast
+
+        return cast(value, dtype=wanted.name)
     if isinstance(item, Value):
         raise TypeError(f"Expected a tensor with values, received {item!r}.")
     if isinstance(item, np.ndarray):
@@ -96,8 +101,13 @@ def promoted(inputs: tuple[Any, ...]) -> list[Any]:
 
 
 def _run(primitive: Primitive, arrays: list[Array], options: dict[str, Any]) -> tuple[Array, ...]:
-    if primitive.kernels:
-        key = (primitive.name, tuple((array.shape, array.dtype) for array in arrays), tuple(sorted(options.items())))
+    if has_kernel(primitive):
+        key = (
+            device(),
+            primitive.name,
+            tuple((array.shape, array.dtype) for array in arrays),
+            tuple(sorted(options.items())),
+        )
         executable = _prepared.get(key, _MISSING)
         if executable is _MISSING:
             specs = [Spec(array.shape, array.dtype) for array in arrays]
@@ -111,6 +121,6 @@ def _run(primitive: Primitive, arrays: list[Array], options: dict[str, Any]) -> 
             scratch = aligned_empty((executable.scratch_bytes,), np.dtype(np.uint8))
             executable.bind([np.ascontiguousarray(array) for array in arrays], outputs, scratch)()
             return outputs
+    elif primitive.checked:
+        primitive.infer([Spec(array.shape, array.dtype) for array in arrays], options)
     return primitive.evaluate(arrays, options)
-
-

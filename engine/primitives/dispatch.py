@@ -47,12 +47,14 @@ def set_device(name: str) -> None:
     _device = name
 
 
+def has_kernel(primitive: Primitive) -> bool:
+    """Whether the active device has a kernel for the primitive, which may still decline."""
+    return device() in primitive.kernels
+
+
 def prepare(
     primitive: Primitive, inputs: Sequence[Spec], outputs: Sequence[Spec | None], options: dict[str, Any]
 ) -> Executable | None:
     """A kernel of the active device for these specs, or None: the reference runs."""
-    kernels = primitive.kernels
-    if not kernels and _device is not None:
-        return None
-    candidate = kernels.get(device())
+    candidate = primitive.kernels.get(device())
     return None if candidate is None else candidate(inputs, outputs, options)

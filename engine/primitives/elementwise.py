@@ -67,7 +67,6 @@ def _(needed: Any, gradients: Any, outputs: Any, inputs: Any, residuals: Any, dt
     return [cast(gradients[0], dtype=inputs[0].dtype.name)]
 
 
-
 def _copy_into(inputs: Any, outputs: Any) -> None:
     np.copyto(outputs[0], inputs[0])
 
@@ -182,7 +181,8 @@ def _(needed: Any, gradients: Any, outputs: Any, inputs: Any, residuals: Any) ->
     (g,), (a, b), (y,) = gradients, inputs, outputs
     by_a = by_b = None
     if needed[0]:
-        by_a = unbroadcast(multiply(g, multiply(b, power(a, subtract(b, 1)))), a.shape)
+        lowered = where(equal(b, 0), 1, subtract(b, 1))  # the gradient of a ** 0 is 0 at a = 0 too
+        by_a = unbroadcast(multiply(g, multiply(b, power(a, lowered))), a.shape)
     if needed[1]:
         positive = greater(a, 0)
         logarithm = where(positive, log(where(positive, a, 1)), 0)
@@ -295,7 +295,7 @@ def _(needed: Any, gradients: Any, outputs: Any, inputs: Any, residuals: Any) ->
 
 def where(condition: Any, a: Any, b: Any) -> Any:
     """`a` where the condition holds, else `b`, brought to their common dtype."""
-    from engine.primitives.apply import promoted, as_value
+    from engine.primitives.apply import as_value, promoted
 
     condition = as_value(condition)
     if condition.dtype != np.bool_:

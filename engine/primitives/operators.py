@@ -67,7 +67,7 @@ def _forward(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 def _install() -> None:
-    both = {
+    both: dict[str, Any] = {
         "add": e.add,
         "sub": e.subtract,
         "mul": e.multiply,
@@ -80,7 +80,7 @@ def _install() -> None:
     for name, function in both.items():
         setattr(Value, f"__{name}__", _forward(function))
         setattr(Value, f"__r{name}__", lambda self, other, f=function: f(other, self))
-    comparisons = {
+    comparisons: dict[str, Any] = {
         "eq": e.equal,
         "ne": e.not_equal,
         "lt": e.less,
@@ -92,10 +92,10 @@ def _install() -> None:
     }
     for name, function in comparisons.items():
         setattr(Value, f"__{name}__", _forward(function))
-    Value.__neg__ = lambda self: e.negative(self)  # type: ignore[attr-defined]
-    Value.__abs__ = lambda self: e.absolute(self)  # type: ignore[attr-defined]
-    Value.__invert__ = lambda self: e.logical_not(self)  # type: ignore[attr-defined]
-    Value.__getitem__ = _getitem  # type: ignore[attr-defined]
+    alone = {"neg": e.negative, "abs": e.absolute, "invert": e.logical_not}
+    for name, function in alone.items():
+        setattr(Value, f"__{name}__", lambda self, f=function: f(self))
+    Value.__getitem__ = _getitem  # type: ignore[method-assign]
 
 
 _install()

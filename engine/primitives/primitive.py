@@ -52,9 +52,7 @@ class Executable(Protocol):
     scratch_bytes: int
     packings: dict[int, Callable[[Array], Any]]
 
-    def bind(
-        self, inputs: Sequence[Any], outputs: Sequence[Array | None], scratch: Array | None
-    ) -> Callable[[], None]:
+    def bind(self, inputs: Sequence[Any], outputs: Sequence[Array | None], scratch: Array | None) -> Callable[[], None]:
         """A function without arguments that runs the kernel on exactly these buffers.
 
         Inputs with a packing come packed. An output is None where `prepare` was told that nobody wants it.
@@ -84,6 +82,7 @@ class Primitive:
         into: Callable[..., None] | None = None,
         inplace: Sequence[tuple[int, int]] = (),
         differentiable: bool = True,
+        checked: bool = True,
     ) -> None:
         self.name = reference.__name__
         self.__doc__ = reference.__doc__
@@ -96,6 +95,7 @@ class Primitive:
         self.into = into  # into(inputs, outputs, **options): the reference, writing to given arrays
         self.inplace = tuple(inplace)  # pairs (output, input) that may share one buffer
         self.differentiable = differentiable
+        self.checked = checked  # the rule refuses what the reference would take: it is asked before each eager run
         self.gradient_rule: GradientRule | None = None
         self.kernels: dict[str, Prepare] = {}
 
@@ -170,6 +170,7 @@ def primitive(
             into=writer,
             inplace=sharing,
             differentiable=differentiable,
+            checked=not view and ufunc is None,  # NumPy checks these itself
         )
 
     return declare

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from engine.primitives.primitive import Array, Spec, primitive, same_rule
+from engine.primitives.sums import sum_over
 
 
 def _view_rule(function: Any) -> Any:
@@ -63,13 +64,14 @@ def _(needed: Any, gradients: Any, outputs: Any, inputs: Any, residuals: Any, ax
 
 
 def _index(x: Array, key: tuple[Any, ...]) -> Array:
-    return x[tuple(slice(*part) if isinstance(part, tuple) else None if part == "new" else part for part in key)]
+    parts = (slice(*part) if isinstance(part, tuple) else None if part == "new" else part for part in key)
+    return x[(*parts, ...)]  # with an ellipsis a single entry is a view as well, not a copy
 
 
 @primitive(_view_rule(_index), view=True)
 def getitem(x: Array, key: tuple[Any, ...]) -> Array:
     """Basic indexing. Each part of `key` is an int, a (start, stop, step) tuple or "new" for a new axis."""
-    return np.asarray(_index(x, key))
+    return _index(x, key)
 
 
 @getitem.gradient
@@ -125,30 +127,25 @@ def reduction_rule(spec: Spec, axes: tuple[int, ...], keepdims: bool = False) ->
     return Spec(reduced_shape(spec.shape, axes, keepdims), spec.dtype)
 
 
-def accumulation_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Where sums are kept: half types in float32, small integers and bool as they are."""
-    return np.dtype(np.float32) if dtype.itemsize == 2 and dtype.kind in "fV" else dtype
-
-
 def _sum_into(inputs: Sequence[Array], outputs: Sequence[Array], axes: tuple[int, ...], keepdims: bool = False) -> None:
-    x = inputs[0]
-    wide = accumulation_dtype(x.dtype)
-    if wide == x.dtype:
-        np.sum(x, axis=axes, keepdims=keepdims, dtype=wide, out=outputs[0])
-    else:
-        outputs[0][...] = np.sum(x, axis=axes, keepdims=keepdims, dtype=wide)
+    outputs[0][...] = sum_over(inputs[0], axes, keepdims)
 
 
 @primitive(reduction_rule, into=_sum_into)
 def reduce_sum(x: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array:
     """The sum over `axes`, in the input's dtype; half types accumulate in float32."""
-    wide = accumulation_dtype(x.dtype)
-    return np.asarray(np.sum(x, axis=axes, keepdims=keepdims, dtype=wide)).astype(x.dtype, copy=False)
+    return sum_over(x, axes, keepdims).astype(x.dtype, copy=False)
 
 
 @reduce_sum.gradient
 def _(
-    needed: Any, gradients: Any, outputs: Any, inputs: Any, residuals: Any, axes: tuple[int, ...], keepdims: bool = False
+    needed: Any,
+    gradients: Any,
+    outputs: Any,
+    inputs: Any,
+    residuals: Any,
+    axes: tuple[int, ...],
+    keepdims: bool = False,
 ) -> Any:
     shape = inputs[0].shape
     return [broadcast_to(reshape(gradients[0], shape=reduced_shape(shape, axes, True)), shape=shape)]
@@ -180,6 +177,13 @@ def full_like(value: Any, number: float) -> Any:
     from engine.tensor import Tensor
 
     return Tensor(np.broadcast_to(np.asarray(number, value.dtype), value.shape))
+
+
+def is_zero(value: Any) -> bool:
+    """Whether `value` was made by `full_like(…, 0)`: a gradient that nobody asked for, to be skipped."""
+    from engine.tensor import Tensor
+
+    return isinstance(value, Tensor) and value.size > 0 and not any(value.array.strides) and not value.array.flat[0]
 
 
 def _pad_rule(spec: Spec, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> Spec:
@@ -215,7 +219,8 @@ def _concatenate_rule(*specs: Spec, axis: int) -> Spec:
             a != b for index, (a, b) in enumerate(zip(spec.shape, first, strict=True)) if index != axis
         ):
             raise ValueError(
-                f"Cannot concatenate along axis {axis}: shapes {', '.join(str(item.shape) for item in specs)} differ elsewhere."
+                f"Cannot concatenate along axis {axis}: shapes differ elsewhere. "
+                f"Received: {', '.join(str(item.shape) for item in specs)}"
             )
     length = sum(spec.shape[axis] for spec in specs)
     return Spec((*first[:axis], length, *first[axis + 1 :]), specs[0].dtype)
@@ -266,7 +271,7 @@ def _scatter_rule(x: Spec, indices: Spec, shape: tuple[int, ...], axis: int) -> 
 def scatter_add(x: Array, indices: Array, shape: tuple[int, ...], axis: int) -> Array:
     """Zeros of `shape` to which `x` is added at `indices` along `axis`: the transpose of `gather`."""
     result = np.zeros(shape, x.dtype)
-    key = (*(slice(None),) * axis, indices)
+    key: Any = (*(slice(None),) * axis, indices)
     np.add.at(result, key, x)
     return result
 

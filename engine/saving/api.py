@@ -9,31 +9,49 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from engine.allowance import variables_limited
 from engine.registry import custom_object_scope, deserialize, serialize, sharing
 from engine.saving import archive, hdf5
-from engine.saving.tree import read_variables, write_variables
+from engine.saving.tree import read_variables, substance, write_variables
 
 # The release of Keras whose layout our archives follow; readers only inform themselves by it.
 KERAS_VERSION = "3.15.1"
 
+ALLOWANCE_FREE = 64 << 20
+"""Bytes of variables that any file may declare."""
+ALLOWANCE_FACTOR = 8
+"""How many times the bytes of its weights a file may declare beyond that: optimizers keep several slots for each weight,
+and files of models that were not trained yet hold none."""
 
-def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+
+def save_model(
+    model: Any, filepath: str | os.PathLike[str], overwrite: bool = True, zipped: bool | None = None
+) -> None:
     """Writes a model, its weights and its optimizer's state as a `.keras` archive.
 
     The archive appears whole or not at all: it is written beside its place and moved there.
+
+    Args:
+        model: a model.
+        filepath: ends in ".keras" (a folder may have any name).
+        overwrite: whether to replace what is there.
+        zipped: False: write a folder with the archive's members instead; default: a folder where one is there already.
 
     Raises:
         ValueError: the path does not end in ".keras".
         FileExistsError: it exists and `overwrite` is False.
     """
     path = _target(filepath, overwrite)
-    if path.suffix != ".keras":
+    if zipped is None:
+        zipped = not path.is_dir()
+    if zipped and path.suffix != ".keras":
         raise ValueError(f"Expected a path that ends in '.keras' for a whole model. Received: {str(path)!r}")
     with sharing():
         config = json.dumps(serialize(model))
     metadata = {"keras_version": KERAS_VERSION, "date_saved": datetime.now(UTC).strftime("%Y-%m-%d@%H:%M:%S")}
     weights = hdf5.to_bytes(lambda file: write_variables(file, model))
-    archive.write(
+    write = archive.write if zipped else archive.write_folder
+    write(
         path,
         {"metadata.json": json.dumps(metadata).encode(), "config.json": config.encode(), "model.weights.h5": weights},
     )
@@ -46,6 +64,9 @@ def load_model(
     safe_mode: bool = True,
 ) -> Any:
     """Reads a `.keras` archive (or the unzipped folder of one) written by Beagle or by Keras 3.
+
+    What the file declares is bounded by what it brings: variables for more bytes than `ALLOWANCE_FREE` plus
+    `ALLOWANCE_FACTOR` times its weights are refused before they are allocated.
 
     Args:
         filepath: the file.
@@ -61,18 +82,33 @@ def load_model(
     path = Path(filepath)
     if not path.exists():
         raise FileNotFoundError(f"There is no model file at {str(path)!r}.")
-    if path.suffix != ".keras":
-        raise ValueError(f"Expected a '.keras' file. Received: {str(path)!r}")
+    if path.suffix != ".keras" and not path.is_dir():
+        raise ValueError(f"Expected a '.keras' file, or the folder of an unzipped one. Received: {str(path)!r}")
     with archive.open_archive(path) as members:
         config = _parse(members.read("config.json"), path)
         if not compile:
             config.pop("compile_config", None)
+        with hdf5.open_file(members.file("model.weights.h5"), f"{path}: model.weights.h5") as file:
+            allowance = ALLOWANCE_FREE + ALLOWANCE_FACTOR * substance(file)
+            with variables_limited(allowance):
+                model = _built(config, custom_objects, path)
+            read_variables(file, model, ignore=() if compile else ("optimizer",))
+    return model
+
+
+def _built(config: dict[str, Any], custom_objects: Mapping[str, Any] | None, path: Path) -> Any:
+    try:
         with custom_object_scope(custom_objects), sharing():
             model = deserialize(config)
-        if not hasattr(model, "saveable_children"):
-            raise ValueError(f"{str(path)!r} holds a {type(model).__name__}, not a model.")
-        with hdf5.open_file(members.file("model.weights.h5"), f"{path}: model.weights.h5") as file:
-            read_variables(file, model, ignore=() if compile else ("optimizer",))
+    except (ValueError, TypeError) as error:
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{str(path)!r}: {error}") from error
+    except Exception as error:  # classes expect much of their configs
+        raise ValueError(
+            f"{str(path)!r}: config.json cannot be understood: {type(error).__name__}: {error}"
+        ) from error
+    if not hasattr(model, "saveable_children"):
+        raise ValueError(f"{str(path)!r} holds a {type(model).__name__}, not a model.")
     return model
 
 
@@ -121,6 +157,6 @@ def _parse(text: bytes, path: Path) -> dict[str, Any]:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{str(path)!r}: config.json is not valid JSON: {error}") from None
-    if not isinstance(config, dict) or "class_name" not in config:
+    if not isinstance(config, dict) or not {"class_name", "config"} <= set(config):
         raise ValueError(f"{str(path)!r}: config.json describes no model.")
     return config

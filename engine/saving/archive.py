@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
+import secrets
+import stat
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -49,18 +50,23 @@ class Members:
             raise ValueError(f"{str(self._path)!r} has no {name}; it is not a model of Keras 3's format.") from None
         if info.flag_bits & 1:
             raise ValueError(f"{str(self._path)!r}: {name} is encrypted.")
-        if info.file_size > EXPANSION_FREE and info.file_size > EXPANSION_LIMIT * max(info.compress_size, 1):
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # The others cannot be unpacked in bounded steps.
+            raise ValueError(f"{str(self._path)!r}: {name} is packed by method {info.compress_type}; expected 0 or 8.")
+        stored = min(info.compress_size, self._path.stat().st_size)
+        allowed = stored if info.compress_type == zipfile.ZIP_STORED else EXPANSION_LIMIT * stored
+        if info.file_size > max(EXPANSION_FREE, allowed):
             raise ValueError(
-                f"{str(self._path)!r}: {name} claims {info.file_size} bytes and brings {info.compress_size}; "
+                f"{str(self._path)!r}: {name} claims {info.file_size} bytes and brings {stored}; "
                 "it looks like a zip bomb."
             )
         try:
             with self._zip.open(info) as stream:
                 content = stream.read(info.file_size + 1)
-        except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, ValueError) as error:
+        except Exception as error:  # zipfile's, zlib's and the system's errors have no base in common
             raise ValueError(f"{str(self._path)!r}: {name} is damaged: {error}") from None
-        except Exception as error:  # zlib, bz2 and lzma have errors of their own
-            raise ValueError(f"{str(self._path)!r}: {name} cannot be unpacked: {error}") from None
+        if len(content) != info.file_size:
+            raise ValueError(f"{str(self._path)!r}: {name} claims {info.file_size} bytes and brings {len(content)}.")
         return io.BytesIO(content)
 
 
@@ -72,7 +78,7 @@ def open_archive(path: Path) -> Iterator[Members]:
         return
     try:
         zipped = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except Exception as error:  # zipfile's, struct's and the system's errors have no base in common
         raise ValueError(
             f"{str(path)!r} is not a readable .keras archive (a zip file): {error}. It may be truncated."
         ) from None
@@ -89,19 +95,30 @@ def write(path: Path, members: Mapping[str, bytes]) -> None:
     replace(path, buffer.getbuffer())
 
 
+def write_folder(path: Path, members: Mapping[str, bytes]) -> None:
+    """Writes the members as files of a folder, made where it is absent; each file is replaced whole."""
+    path.mkdir(parents=True, exist_ok=True)
+    for name, content in members.items():
+        replace(path / name, content)
+
+
 def replace(path: Path, content: bytes | memoryview) -> None:
-    """Puts a file in its place whole: readers see the old one or the new one."""
+    """Puts a file in its place whole: readers see the old one or the new one, also when writing fails midway.
+
+    A file that is replaced keeps its permissions, a new one gets those that the umask leaves; links are followed.
+    """
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = path.with_name(f".{secrets.token_hex(8)}.{path.name}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as stream:
+            if path.exists():
+                os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp made it private
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 CLAIM_LIMIT = 100
 """How many times its storage a dataset may claim to be, above `CLAIM_FREE` bytes."""
 CLAIM_FREE = 64 << 20
+_DAMAGE = (OSError, RuntimeError, KeyError, AttributeError, OverflowError, MemoryError)
+"""What h5py raises where a file contradicts itself, beside ValueError and TypeError."""
 
 
 def to_bytes(write: Callable[[h5py.File], None]) -> bytes:
@@ -38,10 +40,19 @@ def open_file(stream: IO[bytes], name: str) -> Iterator[h5py.File]:
     with stream:
         try:
             file = h5py.File(stream, "r")
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
+        except (*_DAMAGE, ValueError, TypeError) as error:
             raise ValueError(f"{name} is not a readable HDF5 file: {error}. It may be truncated.") from None
         with file:
             yield file
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Errors of the HDF5 library become ValueErrors that say what is damaged."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise ValueError(f"{what} is damaged: {error}") from None
 
 
 def write_array(group: h5py.Group, name: str, array: Array) -> None:
@@ -57,37 +68,39 @@ def read_array(dataset: h5py.Dataset) -> Array:
     """The values of a dataset.
 
     Raises:
-        ValueError: it lies outside the file, or claims far more than it brings.
+        ValueError: it lies outside the file, claims far more than it brings, holds no numbers, or is damaged.
     """
-    if dataset.is_virtual or dataset.external:
-        raise ValueError(f"Dataset {dataset.name!r} takes its values from outside the file; that is refused.")
-    stored = dataset.id.get_storage_size()
-    if dataset.nbytes > CLAIM_FREE and dataset.nbytes > CLAIM_LIMIT * max(stored, 1):
-        raise ValueError(f"Dataset {dataset.name!r} claims {dataset.nbytes} bytes and brings {stored}; refused.")
-    try:
+    name = dataset.name
+    with _reading(f"Dataset {name!r}"):
+        if dataset.is_virtual or dataset.external:
+            raise ValueError(f"Dataset {name!r} takes its values from outside the file; that is refused.")
+        is_bfloat16 = dataset.dtype.itemsize == 2 and dataset.attrs.get("dtype") == "bfloat16"
+        if dataset.shape is None or not (is_bfloat16 or dataset.dtype.kind in "biuf"):
+            raise ValueError(f"Dataset {name!r} holds {dataset.dtype}, not numbers.")
+        stored = dataset.id.get_storage_size()
+        if dataset.nbytes > CLAIM_FREE and dataset.nbytes > CLAIM_LIMIT * stored:
+            raise ValueError(f"Dataset {name!r} claims {dataset.nbytes} bytes and brings {stored}; refused.")
         array = np.asarray(dataset[()])
-    except (OSError, RuntimeError) as error:
-        raise ValueError(f"Dataset {dataset.name!r} is damaged: {error}") from None
-    if dataset.attrs.get("dtype") == "bfloat16":
-        array = array.view(BFLOAT16)
-    if array.dtype.kind not in "biuf" and array.dtype != BFLOAT16:
-        raise ValueError(f"Dataset {dataset.name!r} holds {array.dtype}, not numbers.")
-    return array
+    return array.view(BFLOAT16) if is_bfloat16 else array
+
+
+def substance(dataset: h5py.Dataset) -> int:
+    """How many bytes of variables a dataset can honestly fill: what it claims, as far as its storage bears it out."""
+    with _reading(f"Dataset {dataset.name!r}"):
+        return min(int(dataset.nbytes), CLAIM_LIMIT * int(dataset.id.get_storage_size()))
 
 
 def child(group: h5py.Group, name: str) -> Any:
     """A group or dataset directly inside `group`, or None. Links that lead elsewhere are refused."""
     import h5py
 
-    link = group.get(name, getlink=True)
-    if link is None:
-        return None
-    if not isinstance(link, h5py.HardLink):
-        raise ValueError(f"{group.name}/{name} is a link to another place; that is refused.")
-    try:
+    with _reading(f"{group.name}/{name}"):
+        link = group.get(name, getlink=True)
+        if link is None:
+            return None
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError(f"{group.name}/{name} is a link to another place; that is refused.")
         return group[name]
-    except (OSError, RuntimeError, KeyError) as error:
-        raise ValueError(f"{group.name}/{name} is damaged: {error}") from None
 
 
 def descend(group: h5py.Group, path: str) -> Any:
@@ -104,22 +117,28 @@ def descend(group: h5py.Group, path: str) -> Any:
     return current
 
 
-def datasets(group: h5py.Group, path: str = "") -> Iterator[str]:
-    """Paths of all datasets below a group, each group visited once."""
+def names(group: h5py.Group) -> list[str]:
+    """What lies directly inside a group."""
+    with _reading(f"Group {group.name!r}"):
+        return [str(name) for name in group]
+
+
+def datasets(group: h5py.Group) -> Iterator[tuple[str, h5py.Dataset]]:
+    """All datasets below a group with their paths, each group visited once however it is linked."""
     import h5py
 
     seen: set[Any] = set()
-
-    def walk(current: h5py.Group, prefix: str) -> Iterator[str]:
-        address = h5py.h5o.get_info(current.id).addr
+    waiting = [("", group)]
+    while waiting:
+        prefix, current = waiting.pop()
+        with _reading(f"Group {current.name!r}"):
+            address = h5py.h5o.get_info(current.id).addr
         if address in seen:
-            return
+            continue
         seen.add(address)
-        for name in current:
+        for name in names(current):
             item = child(current, name)
             if isinstance(item, h5py.Group):
-                yield from walk(item, f"{prefix}{name}/")
-            elif item is not None:
-                yield f"{prefix}{name}"
-
-    yield from walk(group, path)
+                waiting.append((f"{prefix}{name}/", item))
+            elif isinstance(item, h5py.Dataset):
+                yield f"{prefix}{name}", item

@@ -72,14 +72,16 @@ def write_variables(file: h5py.File, root: Any) -> None:
 class _Store(Mapping[str, Array]):
     """The datasets of one object, read when asked for."""
 
-    def __init__(self, group: h5py.Group | None) -> None:
+    def __init__(self, group: Any) -> None:
         self._group = group
-        self._names = [] if group is None else sorted(group, key=lambda name: (len(name), name))
+        found = [] if group is None else hdf5.names(group)
+        self._names = sorted(found, key=lambda name: (len(name), name))
 
     def __getitem__(self, name: str) -> Array:
-        if name not in self._names or self._group is None:
-            raise KeyError(name)
-        return hdf5.read_array(hdf5.child(self._group, name))
+        dataset = hdf5.child(self._group, name) if name in self._names else None
+        if not hasattr(dataset, "nbytes"):
+            raise KeyError(f"the file has no variable {name!r} here")
+        return hdf5.read_array(dataset)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -99,7 +101,7 @@ def read_variables(file: h5py.File, root: Any, ignore: Sequence[str] = (), skip_
         ValueError: lists everything that is missing, left over or of another shape.
     """
     problems: list[str] = []
-    leftover = set(hdf5.datasets(file))
+    leftover = {path for path, _ in hdf5.datasets(file)}
     for path, item in saveables(root):
         group, found = _find(file, f"{path}/vars")
         if path.split("/")[0] in ignore:
@@ -110,7 +112,7 @@ def read_variables(file: h5py.File, root: Any, ignore: Sequence[str] = (), skip_
             item.load_own_variables(store)
         except (ValueError, KeyError) as error:
             name = getattr(item, "name", None) or type(item).__name__
-            problems.append(f"{name!r} at {path or '/'}: {error}")
+            problems.append(f"{name!r} at {path or '/'}: {error.args[0] if error.args else error}")
     kept = sorted(name for name in leftover if name.split("/")[0] not in ignore)
     if kept:
         problems.append(f"the file has variables that the model has no place for: {', '.join(kept)}")
@@ -126,10 +128,15 @@ def read_variables(file: h5py.File, root: Any, ignore: Sequence[str] = (), skip_
         raise ValueError(message)
 
 
+def substance(file: h5py.File) -> int:
+    """How many bytes of variables the file can fill."""
+    return sum(hdf5.substance(dataset) for _, dataset in hdf5.datasets(file))
+
+
 def _find(file: h5py.File, path: str) -> tuple[Any, str]:
-    """The group at a path, or where older Keras put it; and the path found."""
+    """The group at a path, or where older Keras put it (None where there is no group); and the path found."""
     group = hdf5.descend(file, path)
     if group is None:
         former = "/".join(_FORMER_NAMES.get(part, part) for part in path.split("/"))
         group, path = hdf5.descend(file, former), former
-    return group, path
+    return (group if hasattr(group, "keys") else None), path

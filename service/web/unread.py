@@ -9,7 +9,6 @@ from typing import Any
 
 from flask import Response, request
 
-DISCARD_BYTES = 64 * 1024 * 1024
 DISCARD_S = 5.0
 _CHUNK_BYTES = 64 * 1024
 
@@ -17,8 +16,8 @@ _CHUNK_BYTES = 64 * 1024
 def discard_unread_body(response: Response) -> Response:
     """Have the rest of a refused request's body read once the response is sent; an `after_request` function.
 
-    Closing a connection with unread data resets it, and the reset may overtake the answer. What is larger
-    than DISCARD_BYTES or takes longer than DISCARD_S is cut off all the same.
+    Closing a connection with unread data resets it, and the reset may overtake the answer. What takes longer
+    than DISCARD_S is cut off all the same.
     """
     environ = request.environ
     connection = environ.get("gunicorn.socket")
@@ -31,16 +30,13 @@ def discard_unread_body(response: Response) -> Response:
 def _discard(body: Any, connection: socket.socket) -> None:
     """Read `body` to its end, or shut the connection down where that takes too much."""
     give_up = time.monotonic() + DISCARD_S
-    left = DISCARD_BYTES
     timeout = connection.gettimeout()
     try:
-        while left > 0 and (remaining_s := give_up - time.monotonic()) > 0:
+        while (remaining_s := give_up - time.monotonic()) > 0:
             connection.settimeout(remaining_s)
-            chunk = body.read(min(left, _CHUNK_BYTES))
-            if not chunk:
+            if not body.read(_CHUNK_BYTES):
                 connection.settimeout(timeout)
                 return
-            left -= len(chunk)
     except Exception:  # the client hung up or stalled: no reason to keep the connection either
         pass
     with contextlib.suppress(OSError):

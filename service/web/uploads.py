@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Request
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from service.errors import ServiceError
 from service.images import ImageLimits, read_base64
@@ -51,9 +52,13 @@ def read_upload(request: Request, limits: ImageLimits) -> Upload:
     if kind == "application/json" or kind.endswith("+json"):
         return _read_json(request, limits)
     if kind.startswith("image/") or kind == "application/octet-stream":
-        # No other body is one image, so that only here the smaller limit holds before it is read.
-        request.max_content_length = limits.max_bytes
-        return Upload([_not_empty(request.get_data(cache=False))], listed=False)
+        # No other body is one image, so that only here the smaller limit holds before it is read. A body of
+        # unknown length is read up to the limit and cut there, so that one byte more tells that it was.
+        limits.check_bytes(request.content_length or 0)
+        request.max_content_length = limits.max_bytes + 1
+        data = request.get_data(cache=False)
+        limits.check_bytes(len(data))
+        return Upload([_not_empty(data)], listed=False)
     if not kind and not request.content_length and not request.headers.get("Transfer-Encoding"):
         raise ServiceError("image_missing", "the request has no body; send an image")
     raise ServiceError(
@@ -128,10 +133,15 @@ def _read_multipart(request: Request, limits: ImageLimits) -> Upload:
 
 
 def _read_json(request: Request, limits: ImageLimits) -> Upload:
+    data = request.get_data(cache=False)
+    if request.max_content_length is not None and len(data) >= request.max_content_length:
+        raise RequestEntityTooLarge  # one of unknown length was cut at the limit
     try:
-        body = request.get_json(force=True, cache=False)
-    except BadRequest as error:
-        raise ServiceError("invalid_json", "the body is not valid JSON") from error
+        body = json.loads(data)
+    except ValueError as error:
+        raise ServiceError("invalid_json", f"the body is not valid JSON: {error}") from error
+    except RecursionError as error:
+        raise ServiceError("invalid_json", "the body is nested too deeply") from error
     if not isinstance(body, dict):
         raise ServiceError("invalid_json", f"expected a JSON object, got {type(body).__name__}")
     if ("image" in body) == ("images" in body):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -103,6 +104,12 @@ def alive(pid: int) -> bool:
 def python(*arguments: str | Path) -> list[str | Path]:
     """Command line of this Python."""
     return [sys.executable, *arguments]
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nothing listens on at this moment."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 def children(pid: int) -> dict[int, str]:

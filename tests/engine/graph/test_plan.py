@@ -98,8 +98,10 @@ def test_a_plan_gives_what_eager_execution_gives(choices: list[tuple[int, int, i
         got = compiled(x)
         # Eager reads hand out live memory; keep each result as it was when it was made.
         with Tape(watch_variables=False):
-            expected = [np.array(value.read().array if isinstance(value, Variable) else value.array)
-                        for value in reference(Tensor(x.copy()))]
+            expected = [
+                np.array(value.read().array if isinstance(value, Variable) else value.array)
+                for value in reference(Tensor(x.copy()))
+            ]
         for a, b in zip(got, expected, strict=True):
             np.testing.assert_array_equal(a, b)
         for a, b in zip(planned, eager, strict=True):

@@ -1,0 +1,32 @@
+"""Primitives: the differentiable operations that everything else is made of.
+
+Importing the package declares them all and installs the operators of `Value`.
+"""
+
+from engine.primitives import (
+    activations,
+    convolution,
+    elementwise,
+    indexing,
+    linear,
+    normalization,
+    operators,
+    pooling,
+    random,
+    reductions,
+    shaping,
+)
+
+__all__ = [
+    "activations",
+    "convolution",
+    "elementwise",
+    "indexing",
+    "linear",
+    "normalization",
+    "operators",
+    "pooling",
+    "random",
+    "reductions",
+    "shaping",
+]

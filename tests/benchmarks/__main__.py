@@ -1,0 +1,30 @@
+"""`python -m tests.benchmarks [NAME [OPTIONS]]`: runs one benchmark, or lists them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+BENCHMARKS = {
+    "service": "requests with a model that does nothing, beside LitServe (needs litserve and the program wrk)",
+    "failover": "nginx, two web processes and two workers, one of which is killed (needs the program nginx)",
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the benchmark that is named first; returns the exit status."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        for name, text in BENCHMARKS.items():
+            print(f"python -m tests.benchmarks {name:10} {text}")
+        return 0
+    name, *options = arguments
+    if name not in BENCHMARKS:
+        print(f"there is no benchmark {name!r}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    importlib.import_module(f"tests.benchmarks.{name}").main(options)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

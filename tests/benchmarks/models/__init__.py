@@ -1,0 +1,1 @@
+"""Workers with models that cost nothing, so that the service around them is what is measured."""

@@ -1,0 +1,1 @@
+"""The programs that Beagle is measured against."""

@@ -1,0 +1,132 @@
+"""Layers with their options and the shapes of inputs to try them on."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Case(NamedTuple):
+    """One layer, made with `options` and called on arrays of `shapes` (several: a list of inputs)."""
+
+    layer: str
+    options: dict[str, Any]
+    shapes: tuple[tuple[int, ...], ...]
+
+    @property
+    def name(self) -> str:
+        options = "-".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{self.layer}-{options}-{self.shapes}".replace(" ", "")
+
+    def inputs(self, seed: int = 0) -> Any:
+        """Random arrays of the shapes."""
+        rng = np.random.default_rng(seed)
+        arrays = [rng.normal(size=shape).astype(np.float32) for shape in self.shapes]
+        return arrays if len(arrays) > 1 else arrays[0]
+
+
+def _cases(layer: str, shape: Any, *options: dict[str, Any]) -> list[Case]:
+    shapes = shape if isinstance(shape[0], tuple) else (shape,)
+    return [Case(layer, option, shapes) for option in options]
+
+
+FIRST = {"data_format": "channels_first"}
+
+CASES = [
+    *_cases("Dense", (3, 5), {"units": 4}, {"units": 4, "use_bias": False, "activation": "relu"}),
+    *_cases("Dense", (2, 3, 5), {"units": 4, "activation": "softmax", "kernel_regularizer": "l2"}),
+    *_cases("Activation", (3, 5), *({"activation": name} for name in ("tanh", "softmax", "gelu", "swish", "linear"))),
+    *_cases("Identity", (3, 5), {}),
+    # Convolution
+    *_cases(
+        "Conv1D",
+        (2, 9, 4),
+        {"filters": 3, "kernel_size": 3},
+        {"filters": 3, "kernel_size": 3, "padding": "same", "strides": 2},
+        {"filters": 3, "kernel_size": 3, "padding": "causal", "dilation_rate": 2},
+        {"filters": 4, "kernel_size": 2, "groups": 2, "use_bias": False},
+    ),
+    *_cases("Conv1D", (2, 4, 9), {"filters": 3, "kernel_size": 3, **FIRST}),
+    *_cases(
+        "Conv2D",
+        (2, 8, 7, 4),
+        {"filters": 5, "kernel_size": 3},
+        {"filters": 5, "kernel_size": (3, 2), "strides": (2, 3), "padding": "same"},
+        {"filters": 5, "kernel_size": 2, "strides": 3, "padding": "valid", "activation": "relu"},
+        {"filters": 5, "kernel_size": 3, "dilation_rate": (2, 1), "padding": "same"},
+        {"filters": 6, "kernel_size": 3, "groups": 2, "padding": "same"},
+        {"filters": 4, "kernel_size": 1, "groups": 4, "use_bias": False, "strides": 2},
+    ),
+    *_cases("Conv2D", (2, 4, 8, 7), {"filters": 5, "kernel_size": 3, "padding": "same", "strides": 2, **FIRST}),
+    *_cases(
+        "Conv3D", (2, 5, 6, 4, 2), {"filters": 3, "kernel_size": 2}, {"filters": 3, "kernel_size": 3, "padding": "same"}
+    ),
+    *_cases("DepthwiseConv1D", (2, 9, 3), {"kernel_size": 3, "depth_multiplier": 2}),
+    *_cases(
+        "DepthwiseConv2D",
+        (2, 8, 7, 3),
+        {"kernel_size": 3},
+        {"kernel_size": 3, "depth_multiplier": 2, "strides": 2, "padding": "same", "activation": "relu"},
+    ),
+    # Pooling
+    *_cases("MaxPooling1D", (2, 9, 3), {}, {"pool_size": 3, "strides": 2, "padding": "same"}),
+    *_cases("MaxPooling2D", (2, 7, 8, 3), {}, {"pool_size": (3, 2), "strides": 2, "padding": "same"}),
+    *_cases("MaxPooling2D", (2, 3, 7, 8), {"pool_size": 2, **FIRST}),
+    *_cases("MaxPooling3D", (2, 5, 6, 4, 2), {}),
+    *_cases("AveragePooling1D", (2, 9, 3), {"pool_size": 3, "strides": 2, "padding": "same"}),
+    *_cases("AveragePooling2D", (2, 7, 8, 3), {"pool_size": 2}, {"pool_size": 3, "strides": 2, "padding": "same"}),
+    *_cases("AveragePooling2D", (2, 3, 7, 8), {"pool_size": 2, **FIRST}),
+    *_cases("AveragePooling3D", (2, 5, 6, 4, 2), {"pool_size": 2}),
+    *_cases("GlobalAveragePooling1D", (2, 5, 3), {}),
+    *_cases("GlobalAveragePooling2D", (2, 5, 4, 3), {}, {"keepdims": True}, FIRST),
+    *_cases("GlobalAveragePooling3D", (2, 5, 4, 2, 3), {}),
+    *_cases("GlobalMaxPooling1D", (2, 5, 3), {"keepdims": True}),
+    *_cases("GlobalMaxPooling2D", (2, 5, 4, 3), {}, FIRST),
+    *_cases("GlobalMaxPooling3D", (2, 5, 4, 2, 3), {}),
+    # Normalisation
+    *_cases("BatchNormalization", (4, 5, 3), {}, {"axis": 1}, {"center": False, "epsilon": 1e-2}, {"scale": False}),
+    *_cases("BatchNormalization", (4, 3), {"momentum": 0.9}),
+    *_cases("LayerNormalization", (4, 5, 3), {}, {"axis": [1, 2]}, {"axis": 1, "scale": False}),
+    # Regularisation, at rest
+    *_cases("Dropout", (3, 5), {"rate": 0.5}, {"rate": 0.5, "noise_shape": (None, 1), "seed": 3}),
+    *_cases("SpatialDropout1D", (2, 5, 3), {"rate": 0.5}),
+    *_cases("SpatialDropout2D", (2, 5, 4, 3), {"rate": 0.5}),
+    *_cases("SpatialDropout3D", (2, 5, 4, 2, 3), {"rate": 0.5}),
+    *_cases("GaussianNoise", (3, 5), {"stddev": 0.5}),
+    *_cases("GaussianDropout", (3, 5), {"rate": 0.5}),
+    *_cases("ActivityRegularization", (3, 5), {"l1": 0.1, "l2": 0.2}),
+    # Reshaping
+    *_cases("Flatten", (2, 3, 4, 5), {}, FIRST),
+    *_cases("Flatten", (2,), {}),
+    *_cases("Reshape", (2, 3, 4), {"target_shape": (6, 2)}, {"target_shape": (-1, 2)}),
+    *_cases("Permute", (2, 3, 4, 5), {"dims": (3, 1, 2)}),
+    *_cases("RepeatVector", (2, 3), {"n": 4}),
+    *_cases("ZeroPadding1D", (2, 5, 3), {}, {"padding": (2, 0)}),
+    *_cases("ZeroPadding2D", (2, 5, 4, 3), {"padding": 2}, {"padding": (1, 2)}, {"padding": ((1, 0), (2, 3))}),
+    *_cases("ZeroPadding2D", (2, 3, 5, 4), FIRST),
+    *_cases("ZeroPadding3D", (2, 3, 5, 4, 2), {}),
+    *_cases("Cropping1D", (2, 5, 3), {"cropping": (1, 2)}),
+    *_cases("Cropping2D", (2, 5, 6, 3), {"cropping": ((1, 0), (2, 1))}, {"cropping": 1}),
+    *_cases("Cropping3D", (2, 5, 6, 4, 3), {}),
+    *_cases("UpSampling1D", (2, 5, 3), {"size": 3}),
+    *_cases("UpSampling2D", (2, 3, 4, 2), {"size": (2, 3)}),
+    *_cases("UpSampling2D", (2, 2, 3, 4), {"size": 2, **FIRST}),
+    *_cases("UpSampling3D", (2, 3, 2, 4, 2), {"size": (1, 2, 3)}),
+    # Merging
+    *(
+        Case(name, {}, shapes)
+        for name in ("Add", "Multiply", "Average", "Maximum", "Minimum")
+        for shapes in (((2, 3), (2, 3), (2, 3)), ((2, 3, 4), (2, 4)), ((2, 1, 4), (2, 3, 1)))
+    ),
+    *_cases("Subtract", ((2, 3), (2, 3)), {}),
+    *_cases("Concatenate", ((2, 3, 4), (2, 3, 2)), {}),
+    *_cases("Concatenate", ((2, 3, 4), (2, 5, 4)), {"axis": 1}),
+    # Activations
+    *_cases("ReLU", (3, 5), {}, {"max_value": 1.0}, {"negative_slope": 0.2, "threshold": 0.5, "max_value": 1.5}),
+    *_cases("LeakyReLU", (3, 5), {}, {"negative_slope": 0.1}),
+    *_cases("ELU", (3, 5), {"alpha": 0.5}),
+    *_cases("Softmax", (3, 4, 5), {}, {"axis": 1}, {"axis": (1, 2)}),
+    *_cases("PReLU", (3, 4, 5), {}, {"shared_axes": [1]}),
+    *_cases("Rescaling", (2, 4, 4, 3), {"scale": 0.5, "offset": -1.0}, {"scale": [1.0, 2.0, 3.0]}),
+]

@@ -1,0 +1,166 @@
+"""Optimizers make Keras's steps, keep Keras's state in Keras's order, and refuse what makes no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine import optimizers
+from engine.registry import deserialize, serialize
+from engine.variable import Variable
+from tests.engine.keras_reference import as_json, keras
+
+Maker = Callable[[Any], Any]
+
+MAKERS: dict[str, Maker] = {
+    "sgd": lambda k: k.SGD(0.1),
+    "momentum": lambda k: k.SGD(0.1, momentum=0.9),
+    "nesterov with decay": lambda k: k.SGD(0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "adam": lambda k: k.Adam(0.1),
+    "amsgrad, clipped norm": lambda k: k.Adam(0.1, amsgrad=True, clipnorm=0.1),
+    "adamw, clipped values": lambda k: k.AdamW(0.1, clipvalue=0.1),
+    "rmsprop": lambda k: k.RMSprop(0.1),
+    "centered rmsprop": lambda k: k.RMSprop(0.1, momentum=0.9, centered=True, global_clipnorm=0.5),
+    "averages that overwrite": lambda k: k.Adam(0.1, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=2),
+    "averages": lambda k: k.Adam(0.1, use_ema=True),
+    "accumulation": lambda k: k.SGD(0.1, momentum=0.5, gradient_accumulation_steps=2),
+    "accumulation and averages": lambda k: k.Adam(0.1, gradient_accumulation_steps=3, use_ema=True),
+    "schedule": lambda k: k.Adam(k.schedules.CosineDecay(0.1, 5)),
+    "scaled loss": lambda k: k.SGD(0.1, loss_scale_factor=4.0),
+}
+
+
+@pytest.fixture(params=MAKERS.values(), ids=list(MAKERS))
+def make(request: pytest.FixtureRequest) -> Maker:
+    return request.param
+
+
+def test_six_steps_and_all_state_equal_keras(make: Maker) -> None:
+    rng = np.random.default_rng(0)
+    ours, theirs = make(optimizers), make(keras.optimizers)
+    starts = [rng.random((3, 4)).astype(np.float32), rng.random(4).astype(np.float32)]
+    mine = [Variable(start, name=name) for start, name in zip(starts, "kb", strict=True)]
+    other = [keras.Variable(start, name=name) for start, name in zip(starts, "kb", strict=True)]
+    for _ in range(6):
+        gradients = [rng.standard_normal(start.shape).astype(np.float32) for start in starts]
+        ours.apply_gradients(zip(gradients, mine, strict=True))
+        theirs.apply_gradients([(keras.ops.convert_to_tensor(g), v) for g, v in zip(gradients, other, strict=True)])
+    assert [variable.name for variable in ours.variables] == [variable.name for variable in theirs.variables]
+    for a, b in zip(mine + ours.variables, other + theirs.variables, strict=True):
+        np.testing.assert_allclose(a.numpy(), np.asarray(b), rtol=1e-5, atol=1e-6, err_msg=a.name)
+    ours.finalize_variable_values(mine)
+    theirs.finalize_variable_values(other)
+    for a, b in zip(mine, other, strict=True):
+        np.testing.assert_allclose(a.numpy(), np.asarray(b), rtol=1e-5, atol=1e-6)
+
+
+def test_configs_equal_keras_and_build_the_same_optimizer(make: Maker) -> None:
+    ours, theirs = as_json(serialize(make(optimizers))), as_json(keras.optimizers.serialize(make(keras.optimizers)))
+    for config in (ours, theirs):
+        config["config"].pop("name")
+    assert ours == theirs
+    again = as_json(serialize(deserialize(ours)))
+    again["config"].pop("name")
+    assert again == ours
+
+
+def test_saved_state_continues_where_it_was() -> None:
+    def trained(steps: int, start: Any = None, store: dict[str, Any] | None = None) -> tuple[Variable, Any]:
+        variable = Variable(np.ones(5, np.float32) if start is None else start)
+        optimizer = optimizers.Adam(0.1)
+        optimizer.build([variable])
+        if store is not None:
+            optimizer.load_own_variables(store)
+        for _ in range(steps):
+            optimizer.apply([variable * 2.0], [variable])
+        return variable, optimizer
+
+    whole, _ = trained(6)
+    half, optimizer = trained(3)
+    store: dict[str, Any] = {}
+    optimizer.save_own_variables(store)
+    resumed, _ = trained(3, half.numpy(), store)
+    np.testing.assert_array_equal(resumed.numpy(), whole.numpy())
+
+
+def test_state_of_another_optimizer_is_left_aside_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    optimizer = optimizers.Adam()
+    optimizer.load_own_variables({"0": np.int32(7)})
+    assert int(optimizer.iterations) == 0
+    assert "1" in caplog.text
+    assert "not loaded" in caplog.text
+
+
+def test_excluded_variables_do_not_decay() -> None:
+    kernel, bias = Variable(np.ones(2, np.float32), name="kernel"), Variable(np.ones(2, np.float32), name="bias")
+    optimizer = optimizers.SGD(0.5, weight_decay=0.1)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    optimizer.apply([np.zeros(2, np.float32)] * 2, [kernel, bias])
+    np.testing.assert_allclose(kernel.numpy(), 0.95)
+    np.testing.assert_allclose(bias.numpy(), 1.0)
+
+
+def test_constraints_hold_after_a_step() -> None:
+    variable = Variable(np.ones(2, np.float32))
+    variable.constraint = lambda value: value * 0.0
+    optimizers.SGD(0.1).apply([np.ones(2, np.float32)], [variable])
+    np.testing.assert_array_equal(variable.numpy(), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"clipnorm": 1.0, "clipvalue": 1.0}, "Only one"),
+        ({"unknown": 1}, "unknown"),
+        ({"use_ema": True, "ema_momentum": 3}, "ema_momentum"),
+        ({"gradient_accumulation_steps": 1}, "gradient_accumulation_steps"),
+        ({"learning_rate": "fast"}, "fast"),
+    ],
+)
+def test_senseless_arguments_are_refused(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        optimizers.Adam(**arguments)
+
+
+def test_a_momentum_beyond_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="momentum"):
+        optimizers.SGD(momentum=2.0)
+
+
+def test_a_foreign_variable_is_named() -> None:
+    optimizer = optimizers.SGD()
+    optimizer.build([Variable(np.ones(2, np.float32))])
+    with pytest.raises(ValueError, match="stranger"):
+        optimizer.apply([np.ones(2, np.float32)], [Variable(np.ones(2, np.float32), name="stranger")])
+
+
+def test_no_gradient_at_all_is_an_error_and_a_missing_one_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    variables = [Variable(np.ones(2, np.float32), name=name) for name in ("used", "unused")]
+    optimizer = optimizers.SGD()
+    with pytest.raises(ValueError, match="gradient"):
+        optimizer.apply([None, None], variables)
+    optimizer.apply([np.ones(2, np.float32), None], variables)
+    assert "unused" in caplog.text
+    np.testing.assert_array_equal(variables[1].numpy(), 1.0)
+
+
+def test_the_learning_rate_can_be_set_but_not_against_a_schedule() -> None:
+    optimizer = optimizers.SGD(0.1)
+    optimizer.learning_rate = 0.5
+    assert float(optimizer.learning_rate) == 0.5
+    scheduled = optimizers.SGD(optimizers.schedules.ExponentialDecay(0.1, 10, 0.5))
+    with pytest.raises(TypeError, match="schedule"):
+        scheduled.learning_rate = 0.5
+
+
+@pytest.mark.parametrize("name", ["adam", "Adam", "sgd", "rmsprop", "RMSprop", "adamw"])
+def test_an_optimizer_is_found_by_name(name: str) -> None:
+    assert type(optimizers.get(name)).__name__.lower() == name.lower()
+
+
+def test_an_unknown_optimizer_is_named() -> None:
+    with pytest.raises(ValueError, match="no_such_optimizer"):
+        optimizers.get("no_such_optimizer")
