@@ -295,7 +295,7 @@ class LecunNormal(_Named):
 
 @registered(_MODULE, "orthogonal", "OrthogonalInitializer")
 class Orthogonal(RandomInitializer):
-    """Orthonormal rows or columns, whichever are fewer, times a gain; leading axes count as rows (Saxe et al., 2014)."""
+    """Orthonormal rows or columns, whichever are fewer, times a gain (Saxe et al., 2014). Leading axes are rows."""
 
     def __init__(self, gain: float = 1.0, seed: Any = None) -> None:
         super().__init__(seed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 import time
 from typing import Any, TextIO
@@ -88,8 +87,3 @@ def configure_logging(level: str, form: str, stream: TextIO | None = None) -> No
     root.setLevel(level.upper())
     # Pillow describes every chunk of every image at this level.
     logging.getLogger("PIL").setLevel(max(logging.INFO, root.level))
-
-
-def process_name() -> str:
-    """Return `host:pid`, which tells processes of several machines apart in collected logs."""
-    return f"{os.uname().nodename}:{os.getpid()}"

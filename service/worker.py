@@ -51,6 +51,7 @@ class Worker:
         self._watchdog = Watchdog(2 * max(model.compute_limit_s for model in models) + 5)
         self._stopping = threading.Event()
         self._away_since: float | None = None
+        self._was_idle = False
 
     def stop(self) -> None:
         """Claim no more; `run` returns when the batch in work is answered. Safe in a signal handler."""
@@ -89,10 +90,15 @@ class Worker:
                 return True
 
     def _serve_one(self) -> None:
-        batch = self._batches.next()
-        if batch is None:
+        if self._was_idle:
+            self._was_idle = False
             self._broker.wait(WAIT_S)
-        elif self._stopping.is_set():
+        batch = self._batches.next()
+        # Where a batch of one was all that waited, whatever came since has rung: no need to look before listening.
+        self._was_idle = batch is None or len(batch.jobs) == 1
+        if batch is None:
+            return
+        if self._stopping.is_set():
             self._broker.give_back(batch)
         else:
             self._process(batch)

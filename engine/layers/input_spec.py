@@ -62,7 +62,7 @@ class InputSpec:
     def problem(self, shape: tuple[int | None, ...], dtype: str) -> str | None:
         """What is wrong with an input ("expected …, found …"), or None."""
         rank = len(shape)
-        if self.ndim is not None and rank != self.ndim and not (self.allow_last_axis_squeeze and shape[-1:] == (1,)):
+        if self.ndim is not None and rank != self.ndim and not self.allow_last_axis_squeeze:
             return f"expected ndim={self.ndim}, found ndim={rank}"
         if self.max_ndim is not None and rank > self.max_ndim:
             return f"expected max_ndim={self.max_ndim}, found ndim={rank}"
@@ -73,15 +73,17 @@ class InputSpec:
         for axis, length in self.axes.items():
             if length is not None and shape[axis] not in (length, None):
                 return f"expected axis {axis} of input shape to have value {length}"
-        if self.shape is not None:
-            expected = self.shape
-            if self.allow_last_axis_squeeze:
-                expected, shape = _squeezed(expected), _squeezed(shape)
-            if len(expected) != len(shape) or any(
-                a is not None and b is not None and a != b for a, b in zip(expected, shape, strict=True)
-            ):
-                return f"expected shape={self.shape}"
-        return None
+        if self.shape is None or _fits(shape, self.shape):
+            return None
+        if self.allow_last_axis_squeeze and _fits(_squeezed(shape), _squeezed(self.shape)):
+            return None
+        return f"expected shape={self.shape}"
+
+
+def _fits(shape: tuple[int | None, ...], expected: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(expected) and all(
+        a is None or b is None or a == b for a, b in zip(shape, expected, strict=True)
+    )
 
 
 def _squeezed(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -78,7 +78,9 @@ def max_pooling(x: Array, window: Lengths, strides: Lengths, padding: Pairs) -> 
             indices[places[position].outputs] = position
     for position, place in enumerate(places):
         candidate, best = x[place.inputs], values[place.outputs]
-        np.copyto(indices[place.outputs], position, where=candidate > best, casting="unsafe")
+        better, chosen = candidate > best, indices[place.outputs]
+        np.multiply(chosen, ~better, out=chosen)  # arithmetic: selection by branches is twenty times slower
+        np.add(chosen, better * chosen.dtype.type(position), out=chosen)
         np.maximum(best, candidate, out=best)
     return values, indices
 

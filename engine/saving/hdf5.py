@@ -55,6 +55,23 @@ def _reading(what: str) -> Iterator[None]:
         raise ValueError(f"{what} is damaged: {error}") from None
 
 
+def _name(item: Any) -> str:
+    with _reading("The file's index"):
+        return str(item.name)
+
+
+def is_group(item: Any) -> bool:
+    import h5py
+
+    return isinstance(item, h5py.Group)
+
+
+def is_dataset(item: Any) -> bool:
+    import h5py
+
+    return isinstance(item, h5py.Dataset)
+
+
 def write_array(group: h5py.Group, name: str, array: Array) -> None:
     """Stores an array; bfloat16 as raw bytes with its name in an attribute, as Keras does."""
     if array.dtype == BFLOAT16:
@@ -70,7 +87,7 @@ def read_array(dataset: h5py.Dataset) -> Array:
     Raises:
         ValueError: it lies outside the file, claims far more than it brings, holds no numbers, or is damaged.
     """
-    name = dataset.name
+    name = _name(dataset)
     with _reading(f"Dataset {name!r}"):
         if dataset.is_virtual or dataset.external:
             raise ValueError(f"Dataset {name!r} takes its values from outside the file; that is refused.")
@@ -86,7 +103,7 @@ def read_array(dataset: h5py.Dataset) -> Array:
 
 def substance(dataset: h5py.Dataset) -> int:
     """How many bytes of variables a dataset can honestly fill: what it claims, as far as its storage bears it out."""
-    with _reading(f"Dataset {dataset.name!r}"):
+    with _reading(f"Dataset {_name(dataset)!r}"):
         return min(int(dataset.nbytes), CLAIM_LIMIT * int(dataset.id.get_storage_size()))
 
 
@@ -94,22 +111,21 @@ def child(group: h5py.Group, name: str) -> Any:
     """A group or dataset directly inside `group`, or None. Links that lead elsewhere are refused."""
     import h5py
 
-    with _reading(f"{group.name}/{name}"):
+    where = f"{_name(group)}/{name}"
+    with _reading(where):
         link = group.get(name, getlink=True)
         if link is None:
             return None
         if not isinstance(link, h5py.HardLink):
-            raise ValueError(f"{group.name}/{name} is a link to another place; that is refused.")
+            raise ValueError(f"{where} is a link to another place; that is refused.")
         return group[name]
 
 
 def descend(group: h5py.Group, path: str) -> Any:
     """The group or dataset at a relative path, or None."""
-    import h5py
-
     current: Any = group
     for part in filter(None, path.split("/")):
-        if not isinstance(current, h5py.Group):
+        if not is_group(current):
             return None
         current = child(current, part)
         if current is None:
@@ -119,7 +135,7 @@ def descend(group: h5py.Group, path: str) -> Any:
 
 def names(group: h5py.Group) -> list[str]:
     """What lies directly inside a group."""
-    with _reading(f"Group {group.name!r}"):
+    with _reading(f"Group {_name(group)!r}"):
         return [str(name) for name in group]
 
 
@@ -131,14 +147,14 @@ def datasets(group: h5py.Group) -> Iterator[tuple[str, h5py.Dataset]]:
     waiting = [("", group)]
     while waiting:
         prefix, current = waiting.pop()
-        with _reading(f"Group {current.name!r}"):
+        with _reading(f"Group {_name(current)!r}"):
             address = h5py.h5o.get_info(current.id).addr
         if address in seen:
             continue
         seen.add(address)
         for name in names(current):
             item = child(current, name)
-            if isinstance(item, h5py.Group):
+            if is_group(item):
                 waiting.append((f"{prefix}{name}/", item))
-            elif isinstance(item, h5py.Dataset):
+            elif is_dataset(item):
                 yield f"{prefix}{name}", item

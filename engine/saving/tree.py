@@ -79,7 +79,7 @@ class _Store(Mapping[str, Array]):
 
     def __getitem__(self, name: str) -> Array:
         dataset = hdf5.child(self._group, name) if name in self._names else None
-        if not hasattr(dataset, "nbytes"):
+        if not hdf5.is_dataset(dataset):
             raise KeyError(f"the file has no variable {name!r} here")
         return hdf5.read_array(dataset)
 
@@ -139,4 +139,4 @@ def _find(file: h5py.File, path: str) -> tuple[Any, str]:
     if group is None:
         former = "/".join(_FORMER_NAMES.get(part, part) for part in path.split("/"))
         group, path = hdf5.descend(file, former), former
-    return (group if hasattr(group, "keys") else None), path
+    return (group if hdf5.is_group(group) else None), path

@@ -14,6 +14,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from . import keys, scripts
+from .connections import Connections
 from .exceptions import BrokerUnavailable, UnsuitableServer
 
 logger = logging.getLogger(__name__)
@@ -146,6 +147,8 @@ class Partition:
         self._make_client = make_client
         self._timeout_s = timeout_s
         self._client = make_client(timeout_s, timeout_s, MAX_CONNECTIONS)
+        pool = make_client(timeout_s, timeout_s, MAX_CONNECTIONS).connection_pool
+        self._connections = Connections(pool, MAX_CONNECTIONS, timeout_s)
         self._checked = False
         self._paused_until = 0.0
 
@@ -156,7 +159,8 @@ class Partition:
             BrokerUnavailable: the server cannot be reached, or cannot serve now.
             ServerFull: it has no memory left for this.
         """
-        return self.perform(lambda client: scripts.load(script).run(client, self.start, arguments), repeat=True)
+        run = scripts.load(script).run
+        return self._guarded(lambda: run(self._connections.call, self.start, arguments), repeat=True)
 
     def payloads(self, uuids: Sequence[str]) -> list[bytes | None]:
         """The payloads of these jobs, None for those that are gone; raises as `run`."""
@@ -165,17 +169,20 @@ class Partition:
 
     def perform(self, call: Callable[[redis.Redis], Any], *, repeat: bool = False) -> Any:
         """`call` with a client, its errors as the broker's; raises as `run`."""
+        return self._guarded(lambda: call(self._client), repeat)
+
+    def _guarded(self, call: Callable[[], Any], repeat: bool) -> Any:
         if time.monotonic() < self._paused_until:
             raise BrokerUnavailable(f"{self.name} could not be reached a moment ago")
         try:
             if not self._checked:
                 self.check()
-            return call(self._client)
+            return call()
         except redis.exceptions.RedisError as error:
             if not (repeat and isinstance(error, redis.exceptions.ConnectionError)):
                 raise self.translated(error) from error
         try:
-            return call(self._client)
+            return call()
         except redis.exceptions.RedisError as error:
             raise self.translated(error) from error
 
@@ -192,6 +199,7 @@ class Partition:
         if isinstance(error, redis.exceptions.ReadOnlyError):
             # After a failover the old connections lead to a replica; new ones ask for the master again.
             self._client.connection_pool.disconnect()
+            self._connections.drop_idle()
         if isinstance(error, redis.exceptions.ReadOnlyError | redis.exceptions.ClusterDownError) or text.startswith(
             _PASSING
         ):
@@ -232,5 +240,6 @@ class Partition:
 
     def close(self) -> None:
         """Close all connections; they open again when used again."""
+        self._connections.close()
         self._client.close()
         self._client.connection_pool.disconnect()

@@ -41,7 +41,9 @@ class Reader:
         self._reply_list = f"{partition.start}reply:{web_id}"
         self._waiting = waiting
         self._resubmit = resubmit
-        self._client = partition.listening_client(LOOK_EVERY_S)
+        self._pool = partition.listening_client(LOOK_EVERY_S).connection_pool
+        self._connection: Any = None
+        self._read_results: list[str] = []
         self._abandoned: deque[str] = deque(maxlen=1000)
         self._closing = threading.Event()
         self._next_look = 0.0
@@ -64,7 +66,7 @@ class Reader:
         except BrokerUnavailable:
             pass
         self._thread.join(LOOK_EVERY_S + 1)
-        self._client.connection_pool.disconnect()
+        self._pool.disconnect()
 
     def _run(self) -> None:
         away_since: float | None = None
@@ -92,33 +94,40 @@ class Reader:
     def _read(self) -> None:
         """Wait for answers, at most until the next look, and deliver all that are there."""
         wait_s = max(0.05, min(LOOK_EVERY_S, self._next_look - time.monotonic()))
+        # In one go: results that were read are deleted, all that came meanwhile is taken, the next one waited for.
+        unlink = [("UNLINK", *self._read_results)] if self._read_results else []
+        pop: list[tuple[Any, ...]] = [("LPOP", self._reply_list, REPLIES_AT_ONCE)]
+        wait = [("BLPOP", self._reply_list, f"{wait_s:.3f}")]
         try:
-            popped: Any = self._client.blpop([self._reply_list], timeout=wait_s)
-            if popped is None:
-                return
-            delivered = self._deliver([popped[1]])
-            more = True
-            while more:
-                pipeline = self._client.pipeline(transaction=False)
-                if delivered:
-                    pipeline.unlink(*delivered)
-                pipeline.lpop(self._reply_list, REPLIES_AT_ONCE)
-                replies = pipeline.execute()[-1] or []
-                delivered = self._deliver(replies)
-                more = bool(replies)
+            if self._connection is None:
+                self._connection = self._pool.get_connection()
+            connection = self._connection
+            connection.send_packed_command(connection.pack_commands(unlink + pop + wait))
+            if unlink:
+                connection.read_response()
+                self._read_results = []
+            self._deliver(connection.read_response() or ())
+            popped = connection.read_response()
         except redis.exceptions.RedisError as error:
+            self._hang_up()
             raise self._partition.translated(error) from error
+        if popped is not None:
+            self._deliver(popped[1:])
 
-    def _deliver(self, replies: Iterable[bytes]) -> list[str]:
-        """Hand out answers; the names of the result keys that are of no more use."""
-        read = []
+    def _hang_up(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.disconnect()
+            self._pool.release(connection)
+
+    def _deliver(self, replies: Iterable[bytes]) -> None:
+        """Hand out answers, and note the names of the result keys that are of no more use."""
         for reply in replies:
             name, _, answer = reply.partition(b" ")
             uuid = name.decode()
             if uuid:
-                read.append(f"{self._partition.start}result:{uuid}")
+                self._read_results.append(f"{self._partition.start}result:{uuid}")
                 self._resolve(uuid, answer)
-        return read
 
     def _resolve(self, uuid: str, answer: bytes) -> None:
         waiting = self._waiting.pop(uuid, None)

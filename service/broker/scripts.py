@@ -1,6 +1,7 @@
 """The Lua scripts: read once, known to the server by their digests."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -30,12 +31,12 @@ class Script:
     text: bytes
     digest: str
 
-    def run(self, client: redis.Redis, start: str, arguments: tuple[Any, ...]) -> Any:
+    def run(self, call: Callable[..., Any], start: str, arguments: tuple[Any, ...]) -> Any:
         """Run it on one partition (`start`: of its keys); the text travels only where the server lacks it."""
         try:
-            return client.execute_command("EVALSHA", self.digest, 1, start, *arguments)
+            return call("EVALSHA", self.digest, 1, start, *arguments)
         except redis.exceptions.NoScriptError:
-            return client.execute_command("EVAL", self.text, 1, start, *arguments)
+            return call("EVAL", self.text, 1, start, *arguments)
 
 
 @cache

@@ -17,7 +17,7 @@ from service.web.uploads import chosen_deadline_s, chosen_top_k, read_upload
 
 blueprint = Blueprint("predict", __name__)
 
-# Results of this form pass through as they are.
+# How results begin that need no parsing to be passed on.
 _SUCCESS = (b'{"success":true', b'{"success": true')
 
 
@@ -37,7 +37,7 @@ def predict(name: str | None = None, version: str | None = None) -> Response:
     payloads = [context.decoder.payload(data, model, top_k) for data in upload.images]
     results = _compute(context, model, payloads, started + deadline_s)
 
-    failed = next((result for result in results if not result.startswith(_SUCCESS)), None)
+    failed = next(filter(_is_failure, results), None)
     if failed is not None:
         return _answer(failed)
     if not upload.listed:
@@ -55,8 +55,7 @@ def _compute(context: WebContext, model: ServedModel, payloads: list[bytes], dea
     def on_gone() -> None:
         nonlocal gone
         gone = True
-        for job in waiting:
-            job.cancel()
+        _cancel(waiting)
 
     try:
         with context.watcher.watching(request.environ.get("gunicorn.socket"), on_gone):
@@ -72,7 +71,7 @@ def _compute(context: WebContext, model: ServedModel, payloads: list[bytes], dea
                 raise ServiceError("deadline_exceeded", "the deadline passed before the images were submitted")
             for job in waiting:
                 results.append(job.result())
-                if not results[-1].startswith(_SUCCESS):
+                if _is_failure(results[-1]):
                     _cancel(waiting[len(results) :])
                     break
     except Exception:
@@ -89,12 +88,14 @@ def _cancel(jobs: list[Waiting]) -> None:
             logging.getLogger(__name__).debug("cancelling failed: %s", error)
 
 
+def _is_failure(result: bytes) -> bool:
+    return not result.startswith(_SUCCESS) and not json.loads(result).get("success")
+
+
 def _answer(result: bytes) -> Response:
     status = 200
-    if not result.startswith(_SUCCESS):
-        body = json.loads(result)
-        if not body.get("success"):
-            error = body["error"]
-            status = STATUS_OF_CODE.get(error["code"], 500)
-            log_failure(error["code"], status, error["message"])
+    if _is_failure(result):
+        error = json.loads(result)["error"]
+        status = STATUS_OF_CODE.get(error["code"], 500)
+        log_failure(error["code"], status, error["message"])
     return Response(result, status, content_type="application/json")

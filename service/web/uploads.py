@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,14 @@ from service.repository import ServedModel
 MAX_IMAGES = 32
 DEADLINE_HEADER = "X-Deadline-Ms"
 FIELD = "image"
+# Forms up to this size are read whole first: most hold one file and nothing else, and are taken apart at sight.
+PLAIN_FORM_BYTES = 1024 * 1024
+
+_PLAIN_HEAD = re.compile(
+    rb'Content-Disposition: form-data; name="%b"; filename="[^"\\\r\n]*"\r\n(?:Content-Type: [^\r\n]*\r\n)?\r\n'
+    % FIELD.encode(),
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -115,7 +124,28 @@ def _check_count(count: int) -> None:
         raise ServiceError("too_many_images", f"expected up to {MAX_IMAGES} images in one request, got {count}")
 
 
+def _only_file(body: bytes, boundary: str) -> bytes | None:
+    """Return the file of a form that has just one, in our field and the usual spelling; None for any other form."""
+    delimiter = b"--" + boundary.encode("latin-1", "replace")
+    start = len(delimiter) + 2
+    if not body.startswith(delimiter) or body[start - 2 : start] != b"\r\n":
+        return None
+    head = _PLAIN_HEAD.match(body, start)
+    if head is None:
+        return None
+    end = body.find(b"\r\n" + delimiter, head.end())
+    if end < 0 or body[end + start : end + start + 4] not in (b"--", b"--\r\n"):
+        return None
+    return body[head.end() : end]
+
+
 def _read_multipart(request: Request, limits: ImageLimits) -> Upload:
+    boundary = request.mimetype_params.get("boundary")
+    if boundary and 0 < (request.content_length or 0) <= PLAIN_FORM_BYTES:
+        only = _only_file(request.get_data(), boundary)
+        if only is not None:
+            limits.check_bytes(len(only))
+            return Upload([_not_empty(only)], listed=False)
     files = request.files.getlist(FIELD)
     if not files:
         fields = sorted({*request.files, *request.form})

@@ -17,7 +17,7 @@ from engine.kernels.onednn.layouts import declining, is_plain_float, row_major
 from engine.primitives.activations import relu_gradient
 from engine.primitives.primitive import Executable, Spec, kernel
 
-_SMALLEST = 1 << 16  # below this many elements NumPy is faster than starting oneDNN's threads
+_SMALLEST = 1 << 17  # below this many elements NumPy is faster than starting oneDNN's threads
 
 
 @kernel(relu_gradient, device="onednn")

@@ -7,7 +7,6 @@ Whoever loads it must not fork afterwards: a forked child waits for OpenMP threa
 from __future__ import annotations
 
 import ctypes
-import importlib.metadata
 import logging
 import os
 import sys
@@ -143,12 +142,14 @@ def load() -> ctypes.CDLL:
         try:
             with openmp_environment(threads):
                 library = ctypes.CDLL(path)
-            _refuse_unusable(library)
+            version = _version(library)
+            refuse_unusable(version)
+            _declare(library)
         except OSError as error:
             reasons.append(f"{path}: {error}" if path not in str(error) else str(error))
             continue
-        _declare(library)
-        _set_threads(library, threads)
+        if version.cpu_runtime == Runtime.OPENMP:
+            _set_threads(library, threads)
         limit_blas()
         return library
     raise OSError("; ".join(reasons))
@@ -159,23 +160,38 @@ def _candidates() -> Iterator[str]:
     if setting:
         yield setting
         return
-    found = [Path(sys.prefix, "lib", FILE_NAME)]
-    try:
-        recorded = importlib.metadata.files(DISTRIBUTION) or []
-    except importlib.metadata.PackageNotFoundError:
-        recorded = []
-    found += [Path(str(file.locate())).resolve() for file in recorded if file.name == FILE_NAME]
-    yield from dict.fromkeys(str(path) for path in found if path.exists())
+    usual = Path(sys.prefix, "lib", FILE_NAME)
+    if usual.exists():
+        yield str(usual)
+    yield from (path for path in _recorded() if path != str(usual))
     yield FILE_NAME
 
 
-def _refuse_unusable(library: ctypes.CDLL) -> None:
+def _recorded() -> list[str]:
+    """Where the wheel's installation record says that the library lies."""
+    import importlib.metadata  # slow to import, and seldom needed
+
     try:
-        library.dnnl_version.restype = POINTER(Version)
-        library.dnnl_version.argtypes = ()
-        version = library.dnnl_version().contents
+        files = importlib.metadata.files(DISTRIBUTION) or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    found = {os.path.abspath(str(file.locate())) for file in files if file.name == FILE_NAME}
+    return sorted(path for path in found if os.path.exists(path))
+
+
+def _version(library: ctypes.CDLL) -> Version:
+    try:
+        function = library.dnnl_version
     except AttributeError:
         raise OSError("this is no oneDNN library (it has no dnnl_version)") from None
+    function.argtypes = ()
+    function.restype = POINTER(Version)
+    version: Version = function().contents
+    return version
+
+
+def refuse_unusable(version: Version) -> None:
+    """Raises OSError where a build's release or threading is not what the kernels need."""
     if version.major != MAJOR_VERSION:
         raise OSError(f"oneDNN {MAJOR_VERSION}.x is needed, this is {version.major}.{version.minor}.{version.patch}")
     # With these runtimes a primitive has finished when its execution returns, and plain memory may be given.
@@ -187,7 +203,10 @@ def _refuse_unusable(library: ctypes.CDLL) -> None:
 
 def _declare(library: ctypes.CDLL) -> None:
     for name, types in _SIGNATURES.items():
-        function = getattr(library, name)
+        try:
+            function = getattr(library, name)
+        except AttributeError:
+            raise OSError(f"this build has no {name}") from None
         function.argtypes = types
         function.restype = c_int
         function.errcheck = _check
@@ -204,9 +223,10 @@ def _declare(library: ctypes.CDLL) -> None:
 
 def _set_threads(library: ctypes.CDLL, count: int) -> None:
     """Covers an OpenMP runtime that something else loaded before, which therefore read another number."""
-    if library.dnnl_version().contents.cpu_runtime != Runtime.OPENMP:
+    try:
+        started = openmp_thread_count(library)
+    except AttributeError:  # linked into the library itself, which then read the environment
         return
-    started = openmp_thread_count(library)
     if started != count:
         logger.info("OpenMP was loaded with %d threads before the engine; it takes %d.", started, count)
         library.omp_set_num_threads.argtypes = (c_int,)

@@ -14,7 +14,7 @@ from engine.primitives.linear import matmul
 from engine.primitives.primitive import Executable, Spec, kernel
 
 # Below this many multiplications NumPy's own call is faster than starting oneDNN's threads.
-_SMALLEST = 1 << 15
+_SMALLEST = 1 << 18
 
 
 @kernel(matmul, device="onednn")

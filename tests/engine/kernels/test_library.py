@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import ctypes.util
 import os
 import subprocess
 import sys
@@ -15,9 +16,9 @@ from engine.kernels.onednn.library import (
     OneDnnError,
     UnimplementedError,
     Version,
-    _refuse_unusable,
     failure,
     load,
+    refuse_unusable,
 )
 from tests.engine.kernels import running
 
@@ -58,8 +59,7 @@ def test_a_missing_library_means_the_reference_and_one_log_line_with_the_reason(
 
 
 def test_a_library_that_is_not_onednn_is_refused_with_the_reason() -> None:
-    library = ctypes.util.find_library("m") if hasattr(ctypes, "util") else "libm.so.6"
-    lines = _run(CONVOLVE, BEAGLE_ONEDNN_LIBRARY=library or "libm.so.6")
+    lines = _run(CONVOLVE, BEAGLE_ONEDNN_LIBRARY=ctypes.util.find_library("m") or "libm.so.6")
     assert "no oneDNN library" in lines[0]
     assert lines[-1] == "numpy 72.0"
 
@@ -72,22 +72,13 @@ def test_a_named_library_is_the_one_that_is_loaded(tmp_path: Path) -> None:
     assert _run(program, BEAGLE_ONEDNN_LIBRARY=str(named)) == [str(named)]
 
 
-class _Reporting:
-    """Stands for a loaded library that reports a version."""
-
-    def __init__(self, major: int, runtime: Runtime) -> None:
-        version = Version(major=major, minor=9, patch=1, cpu_runtime=runtime)
-        self.dnnl_version = ctypes.CFUNCTYPE(ctypes.POINTER(Version))(lambda: ctypes.addressof(version))
-        self.kept = version
-
-
 @pytest.mark.parametrize(
     ("major", "runtime", "reason"),
     [(2, Runtime.OPENMP, "3.x is needed, this is 2.9.1"), (3, Runtime.SYCL, "this one is for SYCL")],
 )
 def test_other_versions_and_runtimes_are_refused(major: int, runtime: Runtime, reason: str) -> None:
     with pytest.raises(OSError, match=reason):
-        _refuse_unusable(_Reporting(major, runtime))  # type: ignore[arg-type]
+        refuse_unusable(Version(major=major, minor=9, patch=1, cpu_runtime=runtime))
 
 
 def test_a_failed_call_names_the_function_and_the_status() -> None:

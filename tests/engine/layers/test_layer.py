@@ -349,3 +349,20 @@ def test_masked_average_pooling_ignores_masked_steps() -> None:
     x = np.arange(12, dtype=np.float32).reshape(1, 4, 3)
     mask = np.array([[True, True, False, False]])
     np.testing.assert_allclose(layers.GlobalAveragePooling1D()(x, mask=mask).numpy(), x[:, :2].mean(1))
+
+
+@pytest.mark.parametrize(
+    ("expected", "received", "fits"),
+    [
+        ((None,), (1,), True),
+        ((None, 1), (5,), True),
+        ((None, 3), (5, 3, 1), True),
+        ((None, 3), (5, 4, 1), False),
+        ((None, 3), (5, 4), False),
+    ],
+)
+def test_a_last_axis_of_length_one_may_be_missing_or_there(
+    expected: tuple[int | None, ...], received: tuple[int, ...], fits: bool
+) -> None:
+    spec = layers.InputSpec(shape=expected, allow_last_axis_squeeze=True)
+    assert (spec.problem(received, "float32") is None) == fits

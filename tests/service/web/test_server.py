@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import signal
@@ -122,9 +123,11 @@ def test_a_full_queue_is_a_503_with_retry_after_and_is_seen_before_the_body_come
 
     def refused() -> bytes:
         with socket.create_connection(("127.0.0.1", web.port)) as connection:
-            connection.settimeout(5)
+            connection.settimeout(1)  # admission looks at a state up to 100 ms old: then it waits for the body
             connection.sendall(request_bytes(b"x" * 1000)[:-1000])  # the body is never sent
-            return connection.recv(4096)
+            with contextlib.suppress(TimeoutError):
+                return connection.recv(4096)
+            return b""
 
     answer = eventually(lambda: (got := refused()).startswith(b"HTTP/1.1 503") and got, "the refusal")
     head = answer.partition(b"\r\n\r\n")[0].lower()
@@ -181,7 +184,7 @@ def test_stopping_answers_what_waits_and_does_not_wait_for_idle_clients(
         released.start()
         assert waiting.result().status_code == 200
         released.join()
-        assert web.process.wait(8) == 0
+        assert web.process.wait(15) == 0  # graceful_timeout_s is 30
     assert "Traceback" not in web.log.read_text()
 
 
@@ -269,4 +272,4 @@ def test_the_master_imports_neither_flask_nor_redis_so_that_processes_are_patche
 def test_sigint_stops_it_too(start_web: StartWeb) -> None:
     web = start_web()
     web.process.send_signal(signal.SIGINT)
-    assert web.process.wait(8) == 0
+    assert web.process.wait(15) == 0  # graceful_timeout_s is 30
