@@ -127,7 +127,7 @@ def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bo
         skip_mismatch: layers whose variables do not fit keep what they have, with a warning.
 
     Raises:
-        ValueError: variables are missing, left over or of other shapes; lists all.
+        ValueError: variables are missing, left over or of other shapes; lists all. The model is then as it was.
     """
     path = Path(filepath)
     if not path.exists():
@@ -137,10 +137,10 @@ def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bo
             archive.open_archive(path) as members,
             hdf5.open_file(members.file("model.weights.h5"), f"{path}: model.weights.h5") as file,
         ):
-            read_variables(file, model, ignore=("optimizer",), skip_mismatch=skip_mismatch)
+            read_variables(file, model, ignore=("optimizer",), skip_mismatch=skip_mismatch, restore=not skip_mismatch)
     elif path.name.endswith(".weights.h5"):
         with path.open("rb") as stream, hdf5.open_file(stream, str(path)) as file:
-            read_variables(file, model, ignore=("optimizer",), skip_mismatch=skip_mismatch)
+            read_variables(file, model, ignore=("optimizer",), skip_mismatch=skip_mismatch, restore=not skip_mismatch)
     else:
         raise ValueError(f"Expected a '.weights.h5' or '.keras' file. Received: {str(path)!r}")
 

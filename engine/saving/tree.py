@@ -90,22 +90,28 @@ class _Store(Mapping[str, Array]):
         return len(self._names)
 
 
-def read_variables(file: h5py.File, root: Any, ignore: Sequence[str] = (), skip_mismatch: bool = False) -> None:
+def read_variables(
+    file: h5py.File, root: Any, ignore: Sequence[str] = (), skip_mismatch: bool = False, restore: bool = False
+) -> None:
     """Gives every object below `root` its variables from the file.
 
     Args:
         ignore: top-level groups whose contents may be left over (an optimizer's, when the model is not compiled).
         skip_mismatch: what does not fit is left as it is, with a warning.
+        restore: in case of an error, all variables get back what they had (a copy is kept meanwhile).
 
     Raises:
         ValueError: lists everything that is missing, left over or of another shape.
     """
     problems: list[str] = []
+    before: dict[str, dict[str, Array]] = {}
     leftover = {path for path, _ in hdf5.datasets(file)}
     for path, item in saveables(root):
         group, found = _find(file, f"{path}/vars")
         if path.split("/")[0] in ignore:
             continue
+        if restore:
+            item.save_own_variables(before.setdefault(path, {}))
         store = _Store(group)
         leftover.difference_update(f"{found}/{name}".lstrip("/") for name in store)
         try:
@@ -124,8 +130,11 @@ def read_variables(file: h5py.File, root: Any, ignore: Sequence[str] = (), skip_
     message += "\n".join(f"- {problem}" for problem in problems)
     if skip_mismatch:
         warnings.warn(message, stacklevel=4)
-    else:
-        raise ValueError(message)
+        return
+    for path, item in saveables(root):
+        if path in before:
+            item.load_own_variables(before[path])
+    raise ValueError(message)
 
 
 def substance(file: h5py.File) -> int:

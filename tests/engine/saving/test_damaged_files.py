@@ -316,6 +316,7 @@ def test_weights_that_do_not_fit_may_be_skipped_with_a_warning(tmp_path: Path) -
     model.set_weights([np.zeros_like(weight) for weight in model.get_weights()])
     with pytest.raises(ValueError, match="1 mismatch "):
         model.load_weights(path)
+    assert not any(weight.any() for weight in model.get_weights())  # all or nothing
     with pytest.warns(UserWarning, match="last"):
         model.load_weights(path, skip_mismatch=True)
     assert np.all(model.get_layer("first").get_weights()[0] == 0.25)

@@ -235,3 +235,31 @@ def test_operations_on_numbers_alone_are_not_computed_while_loading(tmp_path: Pa
     path = _functional(tmp_path / "m.keras", change)
     with pytest.raises((ValueError, TypeError), match="bomb|Repeat"):
         load_model(path)
+
+
+def test_gigantic_shapes_of_layers_without_weights_take_no_memory(tmp_path: Path) -> None:
+    layers = engine.layers
+    inputs = engine.Input((10**6, 10**5, 3))
+    x = layers.ZeroPadding2D(10**5)(layers.UpSampling2D(10)(layers.Rescaling(0.5)(inputs)))
+    x = layers.BatchNormalization()(layers.Dropout(0.5)(layers.Conv2D(2, 3, padding="same")(x)))
+    x = layers.MaxPooling2D(7)(engine.ops.relu(x + 1.0))
+    wide = layers.RepeatVector(10**12)(layers.GlobalAveragePooling2D()(x))
+    engine.Model(inputs, wide).save(tmp_path / "m.keras")
+    tracemalloc.start()
+    try:
+        assert load_model(tmp_path / "m.keras").output_shape == (None, 10**12, 2)
+        assert tracemalloc.get_traced_memory()[1] < 20 * MEBIBYTE
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("dtype", ["object", "O", "V8", "U5", "datetime64", 5, None])
+def test_arrays_in_configs_hold_numbers_only(dtype: Any, tmp_path: Path) -> None:
+    value = {"class_name": "__numpy__", "config": {"value": [1.0], "dtype": dtype}}
+    path = with_layer(tmp_path / "m.keras", _layer("Rescaling", name="odd", scale=value))
+    try:
+        scale = load_model(path).get_layer("odd").scale
+    except (ValueError, TypeError):
+        return
+    assert dtype is None
+    assert scale.dtype == "float32"
