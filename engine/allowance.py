@@ -25,7 +25,7 @@ _allowance = _Allowance()
 
 @contextmanager
 def variables_limited(limit: int | None) -> Iterator[None]:
-    """Variables made inside this block by this thread take at most `limit` bytes together; None: as many as they like."""
+    """Variables made inside this block by this thread take at most `limit` bytes together; None: any number."""
     before = _allowance.limit, _allowance.left
     _allowance.limit, _allowance.left = limit, limit or 0
     try:
@@ -41,7 +41,7 @@ def claim(name: str, shape: Sequence[int], dtype: np.dtype[np.generic]) -> None:
     size = math.prod(int(length) for length in shape) * dtype.itemsize
     if size < 0 or size > _allowance.left:
         raise ValueError(
-            f"variable {name!r} of shape {tuple(shape)} takes {size} bytes, but the file that declares it brings weights "
-            f"for {_allowance.limit} bytes of variables at most, of which {_allowance.left} are left."
+            f"variable {name!r} of shape {tuple(shape)} takes {size} bytes, but the file that declares it brings "
+            f"weights for {_allowance.limit} bytes of variables at most, of which {_allowance.left} are left."
         )
     _allowance.left -= size

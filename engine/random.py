@@ -20,7 +20,8 @@ from engine.dtypes import as_dtype, is_float, standardize_dtype
 from engine.naming import auto_name
 from engine.primitives import random as primitives
 from engine.primitives.apply import as_value
-from engine.primitives.elementwise import add, cast, log, multiply, negative, subtract
+from engine.primitives.casting import cast
+from engine.primitives.elementwise import add, log, multiply, negative, subtract
 from engine.primitives.reductions import argmax
 from engine.primitives.shaping import broadcast_to, gather, getitem, reshape
 from engine.registry import registered

@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from engine.graph.graph import Graph
-    from engine.tape import Tape
+from engine.tensor import Recorder, Symbol, Tensor
+
+
+class Listener(Protocol):
+    """What listens to operations: a tape."""
+
+    def note_read(self, variable: Any, value: Tensor | Symbol) -> Tensor | Symbol:
+        """A variable was read; returns the value under which the listener knows it."""
+
+    def wants(self, inputs: Sequence[Tensor | Symbol]) -> bool:
+        """Whether an operation on these inputs is to be recorded."""
+
+    def record(self, record: Any) -> None:
+        """An operation happened."""
 
 
 class _Scopes(threading.local):
     def __init__(self) -> None:
-        self.graph: Graph | None = None
-        self.tapes: tuple[Tape, ...] = ()
+        self.graph: Recorder | None = None
+        self.tapes: tuple[Listener, ...] = ()
         self.autocast: np.dtype[Any] | None = None
 
 
 _scopes = _Scopes()
 
 
-def current_graph() -> Graph | None:
+def current_graph() -> Recorder | None:
     """The graph that operations are being captured into, or None when they run at once."""
     return _scopes.graph
 
 
-def current_tapes() -> tuple[Tape, ...]:
+def current_tapes() -> tuple[Listener, ...]:
     """The tapes that record at the moment, outermost first."""
     return _scopes.tapes
 
 
 @contextmanager
-def capturing(graph: Graph | None) -> Iterator[None]:
+def capturing(graph: Recorder | None) -> Iterator[None]:
     """Operations on variables and symbols are recorded into `graph` (None: run at once) inside this block."""
     before = _scopes.graph
     _scopes.graph = graph
@@ -46,7 +57,7 @@ def capturing(graph: Graph | None) -> Iterator[None]:
 
 
 @contextmanager
-def taping(tapes: tuple[Tape, ...]) -> Iterator[None]:
+def taping(tapes: tuple[Listener, ...]) -> Iterator[None]:
     """Exactly `tapes` record inside this block."""
     before = _scopes.tapes
     _scopes.tapes = tapes

@@ -7,23 +7,28 @@ records the backward pass like anything else: gradients of gradients need no fur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from engine.scopes import current_tapes, taping
-from engine.tensor import Symbol, Tensor
-
-if TYPE_CHECKING:
-    from engine.primitives.primitive import Primitive
-    from engine.variable import Variable
+from engine.tensor import Symbol, Tensor, full_like
+from engine.variable import Variable
 
 Operand = Tensor | Symbol
+
+
+class Differentiable(Protocol):
+    """What a tape needs to know of a primitive."""
+
+    name: str
+    differentiable: bool
+    gradient_rule: Callable[..., Any] | None
 
 
 class Record(NamedTuple):
     """One operation as it happened."""
 
-    primitive: Primitive
+    primitive: Differentiable
     inputs: Sequence[Operand]
     outputs: Sequence[Operand]
     residuals: Sequence[Operand]
@@ -57,8 +62,6 @@ class Tape:
 
     def watch(self, value: Any) -> None:
         """Tracks a tensor or a variable, trainable or not."""
-        from engine.variable import Variable
-
         if isinstance(value, Variable):
             self._reads.setdefault(id(value), [])
             value.read()
@@ -109,8 +112,6 @@ class Tape:
             return self._backward(target, sources, output_gradients)
 
     def _backward(self, target: Any, sources: Sequence[Any], output_gradients: Any) -> list[Any]:
-        from engine.primitives.shaping import full_like
-
         targets = list(target) if isinstance(target, (list, tuple)) else [target]
         starts = output_gradients if isinstance(output_gradients, (list, tuple)) else [output_gradients] * len(targets)
         keys = [self._keys(source) for source in sources]
@@ -149,16 +150,12 @@ class Tape:
         return results
 
     def _keys(self, source: Any) -> list[int]:
-        from engine.variable import Variable
-
         if isinstance(source, Variable):
             return [id(value) for value in self._reads.get(id(source), ())]
         return [id(source)]
 
     @staticmethod
     def _pull(record: Record, needed: list[bool], incoming: list[Any]) -> Sequence[Any]:
-        from engine.primitives.shaping import full_like
-
         rule = record.primitive.gradient_rule
         if rule is None:
             if record.primitive.differentiable:

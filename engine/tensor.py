@@ -6,12 +6,9 @@ Operators (`+`, `@`, indexing…) are installed on `Value` by `engine.primitives
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from engine.graph.graph import Graph, Node
 
 
 class CaptureError(RuntimeError):
@@ -123,13 +120,26 @@ class Tensor(Value):
         return f"Tensor(shape={self.shape}, dtype={self.dtype.name}, values={values})"
 
 
+class Recorder(Protocol):
+    """What operations on symbols are recorded into: a graph."""
+
+    def record(self, primitive: Any, values: Any, options: dict[str, Any]) -> tuple[Symbol, ...]:
+        """Adds an operation; returns its outputs and residuals."""
+
+    def read(self, variable: Any) -> Symbol:
+        """The value of a variable at this point of the computation."""
+
+    def assign(self, variable: Any, value: Any) -> None:
+        """Gives a variable another value from this point on."""
+
+
 class Symbol(Value):
     """An array yet to be computed: one input, constant, variable or node output of a graph."""
 
     __slots__ = ("__weakref__", "dtype", "graph", "index", "node", "shape")
 
     def __init__(
-        self, graph: Graph, shape: tuple[int, ...], dtype: np.dtype[Any], node: Node | None = None, index: int = 0
+        self, graph: Recorder, shape: tuple[int, ...], dtype: np.dtype[Any], node: Any = None, index: int = 0
     ) -> None:
         self.graph = graph
         self.shape: tuple[int, ...] = shape
@@ -162,3 +172,13 @@ class Symbol(Value):
 
     def __repr__(self) -> str:
         return f"Symbol(shape={self.shape}, dtype={self.dtype.name})"
+
+
+def full_like(value: Any, number: float) -> Any:
+    """A constant tensor of one number, like `value` in shape and dtype."""
+    return Tensor(np.broadcast_to(np.asarray(number, value.dtype), value.shape))
+
+
+def is_zero(value: Any) -> bool:
+    """Whether `value` was made by `full_like(…, 0)`: a gradient that nobody asked for, to be skipped."""
+    return isinstance(value, Tensor) and value.size > 0 and not any(value.array.strides) and not value.array.flat[0]

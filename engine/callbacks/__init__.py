@@ -1,6 +1,7 @@
 """Callbacks (`keras.callbacks`): what happens at epochs and batches beside training itself."""
 
-from engine.callbacks.callback import Callback, CallbackList, LambdaCallback
+from engine.callbacks.callback import Callback, LambdaCallback
+from engine.callbacks.callback_list import CallbackList
 from engine.callbacks.checkpoint import ModelCheckpoint
 from engine.callbacks.csv_logger import CSVLogger
 from engine.callbacks.early_stopping import EarlyStopping

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.primitives.elementwise import cast
+from engine.primitives.casting import cast
 from engine.primitives.primitive import Array, Primitive, Spec
 from engine.tensor import Symbol, Tensor
 from engine.variable import Variable

@@ -12,8 +12,8 @@ from typing import Any
 
 from engine.graph.graph import Graph, Node
 from engine.graph.memory import Lifetime, layout
+from engine.primitives.casting import copy
 from engine.primitives.dispatch import has_kernel, prepare
-from engine.primitives.elementwise import copy
 from engine.primitives.primitive import Array, Executable, Spec
 from engine.primitives.shaping import broadcast_to, getitem, reshape, transpose
 from engine.tensor import Symbol

@@ -162,7 +162,7 @@ class InferenceSession:
         return built
 
     def _call(self, *leaves: Any) -> Any:
-        inputs = getattr(self.model, "_inputs_structure", None)
+        inputs = getattr(self.model, "_inputs_struct", None)
         if inputs is not None:
             return self.model(tree.pack_sequence_as(inputs, list(leaves)))
         return self.model(leaves[0] if len(leaves) == 1 else list(leaves))

@@ -14,7 +14,7 @@ from engine import tree
 from engine.dtypes import is_float
 from engine.ops.operation import KerasTensor, is_tensor, known_shape
 from engine.primitives.apply import as_value
-from engine.primitives.elementwise import cast
+from engine.primitives.casting import cast
 
 
 class _Calls(threading.local):

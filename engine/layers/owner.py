@@ -12,7 +12,7 @@ from engine.ops.operation import Operation
 from engine.variable import Variable
 
 
-class VariableOwner(Operation):
+class VariableOwner(Operation, tracking.Owner):
     """An operation with variables. Variables and layers set as attributes, or in nests there, are its own.
 
     Args:

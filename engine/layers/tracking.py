@@ -7,13 +7,9 @@ deleted, at any time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.variable import Variable
-
-if TYPE_CHECKING:
-    from engine.layers.owner import VariableOwner
-
 
 # Attributes of every layer through which nothing is owned.
 _BOOKKEEPING = frozenset({"inbound_nodes", "outbound_nodes", "_constructed", "_losses"})
@@ -31,7 +27,7 @@ def leaves(container: Any) -> Iterator[Any]:
         yield container
 
 
-def owned(layer: VariableOwner, wanted: Callable[[Any], bool]) -> list[Any]:
+def owned(layer: Owner, wanted: Callable[[Any], bool]) -> list[Any]:
     """What lies in the layer's attributes and fits, each once, in the order in which the attributes were set."""
     found: dict[int, Any] = {}
     for name, value in vars(layer).items():
@@ -43,10 +39,13 @@ def owned(layer: VariableOwner, wanted: Callable[[Any], bool]) -> list[Any]:
     return list(found.values())
 
 
-def is_layer(item: Any) -> bool:
-    from engine.layers.layer import Layer
+class Owner:
+    """What may own layers and variables through its attributes: the mark of layers."""
 
-    return isinstance(item, Layer)
+
+def is_layer(item: Any) -> bool:
+    """Whether this is a layer."""
+    return isinstance(item, Owner)
 
 
 def is_metric(item: Any) -> bool:
@@ -61,7 +60,7 @@ def is_generator(item: Any) -> bool:
     return not isinstance(item, type) and isinstance(getattr(item, "state", None), Variable) and hasattr(item, "next")
 
 
-def saveable_attributes(layer: VariableOwner) -> dict[str, Any]:
+def saveable_attributes(layer: Owner) -> dict[str, Any]:
     """The attributes that own variables or may own them, in the order in which archives number them.
 
     Sorted by name with names that start with "_" last. Values are layers, metrics, or lists, tuples and dictionaries

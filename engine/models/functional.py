@@ -12,6 +12,7 @@ from engine.layers.input_spec import InputSpec
 from engine.layers.layer import Layer
 from engine.models.model import Model
 from engine.models.network import Network
+from engine.models.reading import functional_from_config
 from engine.ops.operation import KerasTensor, Operation, is_tensor
 from engine.registry import registered, serialize
 
@@ -31,6 +32,19 @@ class Functional(Model):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         return Operation.__new__(cls, *args, **kwargs)
+
+    @staticmethod
+    def extending(kind: type) -> type:
+        """The class of a user's model that gave inputs and outputs to `Model.__init__`: its own and functional."""
+        if kind not in _subclasses:
+            namespace = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
+            _subclasses[kind] = type(kind.__name__, (kind, Functional), namespace)
+        return _subclasses[kind]
+
+    @classmethod
+    def from_network_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        """A model made from the layers and calls in a config."""
+        return functional_from_config(cls, config, custom_objects)
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
         self._init_trainer()
@@ -283,11 +297,4 @@ def _is_plain(leaf: Any) -> bool:
 
 _subclasses: dict[type, type] = {}
 
-
-def functional_subclass(kind: type) -> type:
-    """The class of a user's model that gave inputs and outputs to `Model.__init__`: its own and functional."""
-    if kind in _subclasses:
-        return _subclasses[kind]
-    namespace = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
-    _subclasses[kind] = type(kind.__name__, (kind, Functional), namespace)
-    return _subclasses[kind]
+Model._functional_kind = Functional

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from engine.layers import calling, tracking
 from engine.layers.layer import Layer
@@ -30,21 +30,20 @@ class Model(Trainer):
     `__init__` and use them in `call(inputs, training=None)`.
     """
 
+    # The class of functional models, which is a model itself and so comes later; its module sets this.
+    _functional_kind: ClassVar[Any]
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and is_functional_call(args, kwargs):
-            from engine.models.functional import Functional
-
-            return Functional.__new__(Functional, *args, **kwargs)
+            return cls._functional_kind.__new__(cls._functional_kind, *args, **kwargs)
         return super().__new__(cls, *args, **kwargs)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._init_trainer()
-        from engine.models import functional
-
-        if is_functional_call(args, kwargs) and not isinstance(self, functional.Functional):
+        if is_functional_call(args, kwargs) and not isinstance(self, self._functional_kind):
             # A subclass that hands placeholders to its parent: from here on it is functional as well.
-            self.__class__ = functional.functional_subclass(type(self))
-            functional.Functional.__init__(self, *args, **kwargs)  # type: ignore[arg-type]
+            self.__class__ = self._functional_kind.extending(type(self))
+            self._functional_kind.__init__(self, *args, **kwargs)
             return
         if args:
             raise TypeError(f"{type(self).__name__} takes inputs and outputs, or named arguments. Received: {args!r}")
@@ -106,10 +105,8 @@ class Model(Trainer):
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
         """A model made from what `get_config` returned."""
         if {"layers", "input_layers", "output_layers"} <= set(config):
-            from engine.models.functional import Functional
-            from engine.models.reading import functional_from_config
-
-            return functional_from_config(cls if issubclass(cls, Functional) else Functional, config, custom_objects)
+            kind: Any = cls if issubclass(cls, cls._functional_kind) else cls._functional_kind
+            return kind.from_network_config(config, custom_objects)
         return cls(**config)
 
     def to_json(self, **kwargs: Any) -> str:

@@ -110,9 +110,7 @@ class _Reader:
         return [self._structure(value) for value in item]
 
     def _end(self, name: str, node_index: int, tensor_index: int) -> KerasTensor:
-        from engine.models.functional import Functional
-
-        if isinstance(self._layers.get(name), Functional):
+        if hasattr(self._layers.get(name), "from_network_config"):  # a functional model
             node_index = max(node_index - 1, 0)  # Keras counts a call of its own there
         try:
             return self._tensor(name, node_index, tensor_index)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine import tree
-from engine.callbacks.callback import CallbackList
+from engine.callbacks.callback_list import CallbackList
 from engine.callbacks.history import History
 from engine.graph.compiled import CompiledFunction
 from engine.models.data_adapters import (

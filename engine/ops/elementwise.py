@@ -10,8 +10,8 @@ import numpy as np
 
 from engine.dtypes import as_dtype, is_float, result_type
 from engine.ops.declare import operation
+from engine.primitives import casting, indexing
 from engine.primitives import elementwise as e
-from engine.primitives import indexing
 from engine.primitives.activations import erf as _erf
 from engine.primitives.apply import as_value
 
@@ -19,7 +19,7 @@ from engine.primitives.apply import as_value
 def floating(x: Any) -> Any:
     """An operand as a float tensor: integers and bools take the default float type."""
     value = as_value(x)
-    return value if is_float(value.dtype) else e.cast(value, dtype=as_dtype(None).name)
+    return value if is_float(value.dtype) else casting.cast(value, dtype=as_dtype(None).name)
 
 
 def _unary(name: str, function: Callable[[Any], Any], convert: Callable[[Any], Any] = floating) -> Any:
@@ -151,7 +151,7 @@ ceil = _unary("Ceil", e.ceil)
 def _counting(x: Any) -> Any:
     """An operand with bools as int32."""
     value = as_value(x)
-    return e.cast(value, dtype="int32") if value.dtype == np.bool_ else value
+    return casting.cast(value, dtype="int32") if value.dtype == np.bool_ else value
 
 
 @operation("math", "Rsqrt")
@@ -173,7 +173,7 @@ def round(x: Any, decimals: int = 0) -> Any:
     if decimals == 0:
         return value if not is_float(value.dtype) else e.rint(value)
     scale = 10.0**decimals
-    return e.cast(e.divide(e.rint(e.multiply(floating(value), scale)), scale), dtype=value.dtype.name)
+    return casting.cast(e.divide(e.rint(e.multiply(floating(value), scale)), scale), dtype=value.dtype.name)
 
 
 @operation("numpy", "Clip", settings=("x_min", "x_max"))
@@ -183,7 +183,7 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Any:
     scalars = [type(bound) for bound in (x_min, x_max)]
     if all(kind in (int, float) for kind in scalars):
         dtype = result_type(value.dtype, *scalars)
-        value = value if value.dtype == dtype else e.cast(value, dtype=dtype.name)
+        value = value if value.dtype == dtype else casting.cast(value, dtype=dtype.name)
         return indexing.clip(value, minimum=x_min, maximum=x_max)
     return e.minimum(e.maximum(value, x_min), x_max)
 
@@ -209,10 +209,10 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
 def cast(x: Any, dtype: Any) -> Any:
     """x in another dtype."""
     value, wanted = as_value(x), as_dtype(dtype)
-    return value if value.dtype == wanted else e.cast(value, dtype=wanted.name)
+    return value if value.dtype == wanted else casting.cast(value, dtype=wanted.name)
 
 
 @operation("core", "StopGradient")
 def stop_gradient(variable: Any) -> Any:
     """The same values, through which no gradient passes."""
-    return e.stop_gradient(variable)
+    return casting.stop_gradient(variable)

@@ -11,8 +11,8 @@ from engine.ops.axes import one_axis
 from engine.ops.declare import operation
 from engine.ops.elementwise import floating
 from engine.ops.shaping import moveaxis, squeeze
+from engine.primitives import casting, indexing, shaping
 from engine.primitives import elementwise as e
-from engine.primitives import indexing, shaping
 from engine.primitives.apply import as_value
 
 
@@ -23,7 +23,7 @@ def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse:
         raise ValueError("Sparse tensors are not supported.")
     value = as_value(x)
     if value.dtype.kind not in "iu":
-        value = e.cast(value, dtype="int32")
+        value = casting.cast(value, dtype="int32")
     encoded = indexing.one_hot(value, depth=int(num_classes), dtype=as_dtype(dtype).name)
     place = one_axis(axis, encoded.ndim)
     return encoded if place == encoded.ndim - 1 else moveaxis(encoded, -1, place)
@@ -78,7 +78,7 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
             f"binary_crossentropy() expects target and output of one shape. Received: {target.shape} and {output.shape}"
         )
     if target.dtype != output.dtype:
-        target = e.cast(target, dtype=output.dtype.name)
+        target = casting.cast(target, dtype=output.dtype.name)
     if from_logits:
         # -t log s(x) - (1 - t) log(1 - s(x)) = log(1 + exp(x)) - t x
         return e.subtract(softplus(output), e.multiply(target, output))

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from engine.dtypes import as_dtype
 from engine.naming import uniquify
 from engine.tensor import Symbol, Tensor, Value
 from engine.variable import Variable
 
-if TYPE_CHECKING:
-    from engine.ops.operation import Operation
-
 
 class History(NamedTuple):
     """Where a KerasTensor came from: output `tensor_index` of call `node_index` of an operation."""
 
-    operation: Operation
+    operation: Any
     node_index: int
     tensor_index: int
 

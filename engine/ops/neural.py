@@ -10,8 +10,8 @@ from engine.ops.creation import full
 from engine.ops.declare import operation
 from engine.ops.elementwise import floating
 from engine.ops.windows import channels_last, lengths, padding_pairs
+from engine.primitives import casting, shaping
 from engine.primitives import elementwise as e
-from engine.primitives import shaping
 from engine.primitives.apply import as_value
 from engine.primitives.convolution import convolution
 from engine.primitives.normalization import batch_normalization as _normalize
@@ -190,7 +190,7 @@ def layer_normalization(
     value = floating(x)
     axes = many_axes(axis, value.ndim)
     epsilon = default_epsilon() if epsilon is None else epsilon
-    wide = e.cast(value, dtype="float32") if value.dtype.itemsize < 4 else value
+    wide = casting.cast(value, dtype="float32") if value.dtype.itemsize < 4 else value
     spread = e.sqrt(e.add(var(wide, axes, True), epsilon))
     result = e.divide(e.subtract(wide, mean(wide, axes, True)), spread)
     along = tuple(length if index in axes else 1 for index, length in enumerate(value.shape))
@@ -198,4 +198,4 @@ def layer_normalization(
         result = e.multiply(result, shaping.reshape(gamma, shape=along))
     if beta is not None:
         result = e.add(result, shaping.reshape(beta, shape=along))
-    return result if result.dtype == value.dtype else e.cast(result, dtype=value.dtype.name)
+    return result if result.dtype == value.dtype else casting.cast(result, dtype=value.dtype.name)

@@ -11,9 +11,9 @@ from engine.dtypes import as_dtype
 from engine.ops.axes import many_axes, one_axis
 from engine.ops.declare import operation
 from engine.ops.elementwise import boolean, floating
+from engine.primitives import casting, shaping
 from engine.primitives import elementwise as e
 from engine.primitives import reductions as r
-from engine.primitives import shaping
 from engine.primitives.apply import as_value
 
 Axis = int | Sequence[int] | None
@@ -23,8 +23,8 @@ def _summable(x: Any) -> Any:
     """An operand as sums keep it: bools and narrow integers as 32 bits."""
     value = as_value(x)
     if value.dtype.kind in "bi" and value.dtype.itemsize < 4:
-        return e.cast(value, dtype="int32")
-    return e.cast(value, dtype="uint32") if value.dtype.kind == "u" and value.dtype.itemsize < 4 else value
+        return casting.cast(value, dtype="int32")
+    return casting.cast(value, dtype="uint32") if value.dtype.kind == "u" and value.dtype.itemsize < 4 else value
 
 
 @operation("numpy", "Sum", settings=("axis", "keepdims"))
@@ -46,7 +46,7 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -
     """The product over axes (default: all)."""
     value = _summable(x)
     if dtype is not None:
-        value = e.cast(value, dtype=as_dtype(dtype).name)
+        value = casting.cast(value, dtype=as_dtype(dtype).name)
     return r.reduce_prod(value, axes=many_axes(axis, value.ndim), keepdims=bool(keepdims))
 
 
@@ -123,7 +123,7 @@ def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
     """The running sum along an axis; without one, of the flattened tensor."""
     value = _summable(x)
     if dtype is not None:
-        value = e.cast(value, dtype=as_dtype(dtype).name)
+        value = casting.cast(value, dtype=as_dtype(dtype).name)
     if axis is None:
         return r.cumsum(shaping.reshape(value, shape=(-1,)), axis=0)
     return r.cumsum(value, axis=one_axis(axis, value.ndim))
@@ -158,7 +158,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """log of the sum of exp over axes (default: all), without overflow."""
     value = floating(x)
     axes = many_axes(axis, value.ndim)
-    peak = e.stop_gradient(r.reduce_max(value, axes=axes, keepdims=True))
+    peak = casting.stop_gradient(r.reduce_max(value, axes=axes, keepdims=True))
     peak = e.where(e.isfinite(peak), peak, 0)
     result = e.add(e.log(shaping.reduce_sum(e.exp(e.subtract(value, peak)), axes=axes, keepdims=True)), peak)
     if keepdims:
@@ -182,7 +182,7 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     if ord in (math.inf, -math.inf):
         return (max if ord > 0 else min)(size, axes, keepdims)
     if ord == 0:
-        return e.cast(count_nonzero(value, axes), dtype=value.dtype.name)
+        return casting.cast(count_nonzero(value, axes), dtype=value.dtype.name)
     return e.power(sum(e.power(size, ord), axes, keepdims), 1.0 / ord)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from engine.ops.axes import many_axes, one_axis
 from engine.ops.declare import operation
+from engine.primitives import casting, indexing, shaping
 from engine.primitives import elementwise as e
-from engine.primitives import indexing, shaping
 from engine.primitives.apply import as_value, promoted
 
 Axis = int | Sequence[int] | None
@@ -323,7 +323,7 @@ def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
     inside = e.logical_and(e.greater_equal(targets, 0), e.less(targets, classes))
     safe = expand_dims(e.where(inside, targets, 0), -1)
     own = indexing.take_along_axis(predictions, safe, axis=predictions.ndim - 1)
-    better = shaping.reduce_sum(e.cast(e.greater(predictions, own), dtype="int32"), axes=(predictions.ndim - 1,))
+    better = shaping.reduce_sum(casting.cast(e.greater(predictions, own), dtype="int32"), axes=(predictions.ndim - 1,))
     finite = e.isfinite(squeeze(own, -1))
     return e.logical_and(e.logical_and(inside, finite), e.less(better, k))
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from engine.dtypes import as_dtype, is_float, result_type
+from engine.primitives.casting import cast
 from engine.primitives.dispatch import device, has_kernel, prepare
 from engine.primitives.primitive import Array, Executable, Primitive, Spec
 from engine.scopes import current_autocast, current_graph, current_tapes
@@ -59,8 +60,6 @@ def as_value(item: Any, dtype: Any = None) -> Any:
         value, wanted = item.read(), current_autocast()
         if wanted is None or not item.autocast or value.dtype == wanted or not is_float(value.dtype):
             return value
-        from engine.primitives.elementwise import cast
-
         return cast(value, dtype=wanted.name)
     if isinstance(item, Value):
         raise TypeError(f"Expected a tensor with values, received {item!r}.")
@@ -94,8 +93,6 @@ def promoted(inputs: tuple[Any, ...]) -> list[Any]:
         elif item.dtype == dtype:
             values.append(item)
         else:
-            from engine.primitives.elementwise import cast
-
             values.append(cast(item, dtype=dtype.name))
     return values
 
@@ -124,3 +121,6 @@ def _run(primitive: Primitive, arrays: list[Array], options: dict[str, Any]) -> 
     elif primitive.checked:
         primitive.infer([Spec(array.shape, array.dtype) for array in arrays], options)
     return primitive.evaluate(arrays, options)
+
+
+Primitive.application = staticmethod(apply)

@@ -1,4 +1,4 @@
-"""Elementwise primitives: arithmetic, comparison, exponentials, selection, casts."""
+"""Elementwise primitives: arithmetic, comparison, exponentials, selection."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from engine.dtypes import as_dtype, is_float
+from engine.primitives.apply import as_value, promoted
+from engine.primitives.casting import cast
 from engine.primitives.primitive import (
     Array,
     Primitive,
@@ -45,47 +47,6 @@ def _comparison(ufunc: np.ufunc) -> Primitive:
     comparison = primitive(predicate_rule, promote=True, ufunc=ufunc, differentiable=False)(reference)
     comparison.inplace = ()  # the result is bool, its inputs are not
     return comparison
-
-
-# Casts and copies --------------------------------------------------------------------------------------------------
-
-
-def _cast_into(inputs: Any, outputs: Any, dtype: str) -> None:
-    np.copyto(outputs[0], inputs[0], casting="unsafe")
-
-
-@primitive(lambda spec, dtype: Spec(spec.shape, as_dtype(dtype)), into=_cast_into)
-def cast(x: Array, dtype: str) -> Array:
-    """`x` in another dtype; floats are truncated towards zero on their way to integers."""
-    return x.astype(as_dtype(dtype))
-
-
-@cast.gradient
-def _(needed: Any, gradients: Any, outputs: Any, inputs: Any, residuals: Any, dtype: str) -> Any:
-    if not (is_float(inputs[0].dtype) and is_float(dtype)):
-        return [None]
-    return [cast(gradients[0], dtype=inputs[0].dtype.name)]
-
-
-def _copy_into(inputs: Any, outputs: Any) -> None:
-    np.copyto(outputs[0], inputs[0])
-
-
-@primitive(same_rule, into=_copy_into)
-def copy(x: Array) -> Array:
-    """`x` in memory of its own, in row-major order."""
-    return np.array(x, order="C")
-
-
-@copy.gradient
-def _(needed: Any, gradients: Any, outputs: Any, inputs: Any, residuals: Any) -> Any:
-    return [gradients[0]]
-
-
-@primitive(same_rule, view=True, differentiable=False)
-def stop_gradient(x: Array) -> Array:
-    """`x`, through which no gradient passes."""
-    return x.view()
 
 
 # Arithmetic --------------------------------------------------------------------------------------------------------
@@ -295,8 +256,6 @@ def _(needed: Any, gradients: Any, outputs: Any, inputs: Any, residuals: Any) ->
 
 def where(condition: Any, a: Any, b: Any) -> Any:
     """`a` where the condition holds, else `b`, brought to their common dtype."""
-    from engine.primitives.apply import as_value, promoted
-
     condition = as_value(condition)
     if condition.dtype != np.bool_:
         condition = not_equal(condition, 0)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from engine.dtypes import as_dtype
-from engine.primitives.elementwise import cast, greater_equal, less_equal, logical_and, multiply
+from engine.primitives.casting import cast
+from engine.primitives.elementwise import greater_equal, less_equal, logical_and, multiply
 from engine.primitives.primitive import Array, Spec, primitive, same_rule
 
 # One-hot ------------------------------------------------------------------------------------------------------------

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from engine.primitives.casting import cast
 from engine.primitives.decomposition import differentiate
-from engine.primitives.elementwise import add, cast, divide, multiply, negative, sqrt, subtract
+from engine.primitives.elementwise import add, divide, multiply, negative, sqrt, subtract
 from engine.primitives.primitive import Array, Spec, primitive
 from engine.primitives.reductions import reduce_mean
-from engine.primitives.shaping import is_zero, reduce_sum
+from engine.primitives.shaping import reduce_sum
 from engine.primitives.sums import accumulation_dtype, column_sums
+from engine.tensor import is_zero
 
 
 def _rows(x: Array) -> Array:

@@ -17,7 +17,7 @@ reference.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -70,6 +70,9 @@ GradientRule = Callable[..., Any]
 class Primitive:
     """One operation: its reference, its rules, its kernels. Made by the decorator `primitive`."""
 
+    # What calling a primitive does; `engine.primitives.apply` installs itself, since declarations come before it.
+    application: ClassVar[Callable[..., Any]]
+
     def __init__(
         self,
         reference: Callable[..., Any],
@@ -119,9 +122,8 @@ class Primitive:
         return tuple(item if isinstance(item, np.ndarray) else np.asarray(item) for item in results)
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        from engine.primitives.apply import apply
-
-        return apply(self, *inputs, **options)
+        """Runs or records the operation, through `engine.primitives.apply`."""
+        return Primitive.application(self, *inputs, **options)
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from engine.dtypes import as_dtype, is_float
+from engine.primitives.casting import cast
 from engine.primitives.decomposition import differentiate
-from engine.primitives.elementwise import cast, divide, equal, multiply
+from engine.primitives.elementwise import divide, equal, multiply
 from engine.primitives.primitive import Array, Primitive, Spec, primitive, same_rule
 from engine.primitives.shaping import (
     broadcast_to,
     concatenate,
-    full_like,
     getitem,
     reduce_sum,
     reduced_shape,
@@ -27,6 +27,7 @@ from engine.primitives.shaping import (
     transpose,
 )
 from engine.primitives.sums import accumulation_dtype, sum_over
+from engine.tensor import full_like
 
 Axes = tuple[int, ...]
 

@@ -172,20 +172,6 @@ def fill(x: Array, value: float) -> Array:
     return np.full(x.shape, value, x.dtype)
 
 
-def full_like(value: Any, number: float) -> Any:
-    """A constant tensor of one number, like `value` in shape and dtype."""
-    from engine.tensor import Tensor
-
-    return Tensor(np.broadcast_to(np.asarray(number, value.dtype), value.shape))
-
-
-def is_zero(value: Any) -> bool:
-    """Whether `value` was made by `full_like(…, 0)`: a gradient that nobody asked for, to be skipped."""
-    from engine.tensor import Tensor
-
-    return isinstance(value, Tensor) and value.size > 0 and not any(value.array.strides) and not value.array.flat[0]
-
-
 def _pad_rule(spec: Spec, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> Spec:
     return Spec(
         tuple(length + before + after for length, (before, after) in zip(spec.shape, widths, strict=True)), spec.dtype

@@ -20,8 +20,8 @@ KERAS_VERSION = "3.15.1"
 ALLOWANCE_FREE = 64 << 20
 """Bytes of variables that any file may declare."""
 ALLOWANCE_FACTOR = 8
-"""How many times the bytes of its weights a file may declare beyond that: optimizers keep several slots for each weight,
-and files of models that were not trained yet hold none."""
+"""How many times the bytes of its weights a file may declare beyond that: optimizers keep several slots for each
+weight, and files of models that were not trained yet hold none."""
 
 
 def save_model(
@@ -104,9 +104,7 @@ def _built(config: dict[str, Any], custom_objects: Mapping[str, Any] | None, pat
         kind = ValueError if isinstance(error, ValueError) else TypeError
         raise kind(f"{str(path)!r}: {error}") from error
     except Exception as error:  # classes expect much of their configs
-        raise ValueError(
-            f"{str(path)!r}: config.json cannot be understood: {type(error).__name__}: {error}"
-        ) from error
+        raise ValueError(f"{str(path)!r}: config.json cannot be understood: {type(error).__name__}: {error}") from error
     if not hasattr(model, "saveable_children"):
         raise ValueError(f"{str(path)!r} holds a {type(model).__name__}, not a model.")
     return model

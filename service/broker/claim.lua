@@ -40,20 +40,32 @@ end
 -- Takes from the head; a job that came back from a lost worker only if it can be alone.
 local function fill(list)
   while #batch < max_batch and not closed do
-    local uuid = redis.call('LINDEX', list, 0)
-    if not uuid then
+    local uuids = redis.call('LRANGE', list, 0, max_batch - #batch - 1)
+    if #uuids == 0 then
       return
     end
-    local job = find(uuid)
-    local suspect = job and job.attempts > 0
-    if suspect and #batch > 0 then
-      closed = true
-      return
+    local popped, taken = 0, {}
+    for i, text in ipairs(redis.call('HMGET', ACCEPTED, unpack(uuids))) do
+      local job = parsed(text)
+      local suspect = job and job.attempts > 0
+      closed = suspect and #batch > 0
+      if closed then
+        break
+      end
+      popped = popped + 1
+      if job and add(uuids[i], job) then
+        taken[#taken + 1] = uuids[i]
+        closed = suspect
+        if closed then
+          break
+        end
+      end
     end
-    redis.call('LPOP', list)
-    if job and add(uuid, job) then
-      redis.call('RPUSH', claimed, uuid)
-      closed = suspect
+    if popped > 0 then
+      redis.call('LPOP', list, popped)
+    end
+    if #taken > 0 then
+      redis.call('RPUSH', claimed, unpack(taken))
     end
   end
 end

@@ -46,9 +46,8 @@ local function waiting_list(queue, priority)
   return START .. queue .. ':queue:' .. priority
 end
 
--- What is known of a job that has no answer yet, or nil.
-local function find(uuid)
-  local text = redis.call('HGET', ACCEPTED, uuid)
+-- From an entry of `accepted`; nil where there is none.
+local function parsed(text)
   if not text then
     return nil
   end
@@ -58,6 +57,11 @@ local function find(uuid)
     attempts = tonumber(attempts), bytes = tonumber(bytes), deadline = tonumber(deadline),
     priority = priority, queue = queue, reply = reply,
   }
+end
+
+-- What is known of a job that has no answer yet, or nil.
+local function find(uuid)
+  return parsed(redis.call('HGET', ACCEPTED, uuid))
 end
 
 local function remember(uuid, job)
@@ -71,13 +75,25 @@ local function count(field, difference)
   end
 end
 
--- Ends a job: it counts no more and its image is gone. Where it is listed is the caller's to clean.
+-- Ends jobs, at least one: they count no more and their images are gone. Where they are listed is the caller's to clean.
+local function forget_all(uuids, jobs)
+  local images, differences = {}, {bytes = 0}
+  for i, job in ipairs(jobs) do
+    images[i] = START .. 'job:' .. uuids[i]
+    local field = 'jobs:' .. job.queue
+    differences[field] = (differences[field] or 0) - 1
+    differences.bytes = differences.bytes - job.bytes
+  end
+  redis.call('UNLINK', unpack(images))
+  redis.call('HDEL', ACCEPTED, unpack(uuids))
+  redis.call('ZREM', EXPIRIES, unpack(uuids))
+  for field, difference in pairs(differences) do
+    count(field, difference)
+  end
+end
+
 local function forget(uuid, job)
-  redis.call('UNLINK', START .. 'job:' .. uuid)
-  redis.call('HDEL', ACCEPTED, uuid)
-  redis.call('ZREM', EXPIRIES, uuid)
-  count('bytes', -job.bytes)
-  count('jobs:' .. job.queue, -1)
+  forget_all({uuid}, {job})
 end
 
 -- Ends up to `limit` jobs whose deadline passed; true where there were any.
@@ -112,14 +128,22 @@ local function send_back(uuid, job, command)
   ring(job.queue)
 end
 
--- Ends a job with its answer: the result for whoever asks, and a hint for the web process that waits.
-local function answer(uuid, job, result)
-  local left_ms = math.max(0, job.deadline - now_ms())
-  forget(uuid, job)
-  redis.call('SET', START .. 'result:' .. uuid, result, 'PX', left_ms + RESULT_SLACK_MS)
-  local reply = START .. 'reply:' .. job.reply
-  redis.call('RPUSH', reply, uuid .. ' ' .. result)
-  redis.call('PEXPIRE', reply, REPLY_MS)
+-- Ends jobs, at least one, with their answers: the result for whoever asks, and a hint for the web process that waits.
+local function answer_all(uuids, jobs, results)
+  forget_all(uuids, jobs)
+  local hints = {}
+  for i, job in ipairs(jobs) do
+    local left_ms = math.max(0, job.deadline - now_ms())
+    redis.call('SET', START .. 'result:' .. uuids[i], results[i], 'PX', left_ms + RESULT_SLACK_MS)
+    local list = hints[job.reply] or {}
+    hints[job.reply] = list
+    list[#list + 1] = uuids[i] .. ' ' .. results[i]
+  end
+  for web, list in pairs(hints) do
+    local reply = START .. 'reply:' .. web
+    redis.call('RPUSH', reply, unpack(list))
+    redis.call('PEXPIRE', reply, REPLY_MS)
+  end
 end
 
 -- Queue -> number of workers with a lease that serve it.

@@ -38,7 +38,7 @@ local function take_from_dead(uuid, job)
     redis.call('LPUSH', START .. 'dead', uuid .. ' ' .. job.queue .. ' lost its worker ' .. job.attempts .. ' times')
     redis.call('LTRIM', START .. 'dead', 0, DEAD_LENGTH - 1)
     redis.call('PEXPIRE', START .. 'dead', DEAD_MS)
-    answer(uuid, job, ARGV[4])
+    answer_all({uuid}, {job}, {ARGV[4]})
     dead = dead + 1
     return
   end

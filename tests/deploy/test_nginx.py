@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -23,29 +22,16 @@ import requests
 from PIL import Image
 
 from service.settings import MIB, Settings
+from tests.deploy.rendering import CONFIGURATION, render
 from tests.service import marked_worker
 from tests.service.conftest import RedisServer
 from tests.service.marked_worker import SECONDS, write_repository
-from tests.service.processes import ROOT, Running, children, eventually, python, running
+from tests.service.processes import Running, children, eventually, free_port, python, running
 
-CONFIGURATION = ROOT / "deploy" / "nginx" / "nginx.conf"
 NGINX = shutil.which("nginx")
 TIMEOUT_S = 30.0
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def render(ports: tuple[int, int], listen: int, folder: Path) -> str:
-    """Our configuration with nothing but addresses, ports and folders changed."""
-    text = CONFIGURATION.read_text()
-    for name, port in zip(("web-1", "web-2"), ports, strict=True):
-        text = text.replace(f"server {name}:5000 ", f"server 127.0.0.1:{port} ")
-    return text.replace("listen 8080;", f"listen 127.0.0.1:{listen};").replace("/tmp/", f"{folder}/")
 
 
 def png(marker: int) -> bytes:

@@ -14,7 +14,7 @@ import pytest
 
 import engine
 from engine import Input, Sequential, callbacks, layers
-from engine.callbacks.callback import CallbackList
+from engine.callbacks.callback_list import CallbackList
 from engine.utils import Progbar
 
 _rng = np.random.default_rng(0)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from engine.graph.compiled import CompiledFunction
 from engine.graph.memory import Lifetime, layout
-from engine.primitives.elementwise import add, copy, exp, maximum, multiply, negative, tanh
+from engine.primitives.casting import copy
+from engine.primitives.elementwise import add, exp, maximum, multiply, negative, tanh
 from engine.primitives.shaping import broadcast_to, concatenate, getitem, reduce_sum, reshape, transpose
 from engine.tape import Tape
 from engine.tensor import Tensor

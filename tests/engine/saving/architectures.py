@@ -120,7 +120,9 @@ def nested(library: Any) -> Any:
     layers = library.layers
     inner_inputs = library.Input((4,))
     inner = library.Model(inner_inputs, layers.Dense(3)(layers.BatchNormalization()(inner_inputs)), name="inner")
-    body = library.Sequential([library.Input((3,)), layers.Dense(3, name="only"), layers.BatchNormalization()], name="body")
+    body = library.Sequential(
+        [library.Input((3,)), layers.Dense(3, name="only"), layers.BatchNormalization()], name="body"
+    )
     inputs = library.Input((4,))
     first = inner(inputs)
     again = inner(layers.Dense(4)(first))
@@ -169,7 +171,12 @@ def other_dtypes(library: Any) -> Any:
     """Layers in precisions of their own."""
     layers = library.layers
     return library.Sequential(
-        [library.Input((4,)), layers.Dense(4, dtype="bfloat16"), layers.Dense(3, dtype="mixed_bfloat16"), layers.Dense(2)]
+        [
+            library.Input((4,)),
+            layers.Dense(4, dtype="bfloat16"),
+            layers.Dense(3, dtype="mixed_bfloat16"),
+            layers.Dense(2),
+        ]
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import random
 import re
@@ -47,7 +48,7 @@ def _outcome(path: Path) -> str:
 
 def test_a_truncated_archive_is_refused_at_every_length(tmp_path: Path) -> None:
     content = small_archive(tmp_path / "m.keras").read_bytes()
-    lengths = {*range(0, 64), *range(0, len(content), len(content) // 60), *range(len(content) - 64, len(content))}
+    lengths = {*range(64), *range(0, len(content), len(content) // 60), *range(len(content) - 64, len(content))}
     for length in sorted(lengths):
         (tmp_path / "cut.keras").write_bytes(content[:length])
         assert _outcome(tmp_path / "cut.keras") == "refused", length
@@ -89,10 +90,8 @@ def test_a_damaged_weights_file_loads_or_is_refused(tmp_path: Path) -> None:
                 damaged[rng.randrange(len(content))] = rng.choice((0, 0xFF, rng.randrange(256)))
         path.write_bytes(damaged)
         started = time.monotonic()
-        try:
+        with contextlib.suppress(ValueError, TypeError):
             model.load_weights(path)
-        except (ValueError, TypeError):
-            pass
         assert time.monotonic() - started < 10
 
 
@@ -126,13 +125,13 @@ def test_what_is_no_archive_is_refused(content: bytes, tmp_path: Path) -> None:
 @pytest.mark.parametrize("member", ["config.json", WEIGHTS])
 def test_a_zip_bomb_is_refused_unread(member: str, tmp_path: Path) -> None:
     members = members_of(small_archive(tmp_path / "m.keras"))
-    members[member] = bytes(300 * MEBIBYTE)
+    members[member] = bytes(100 * MEBIBYTE)
     path = write_members(tmp_path / "m.keras", members, zipfile.ZIP_DEFLATED)
     del members
     assert path.stat().st_size < MEBIBYTE
     tracemalloc.start()
     try:
-        with pytest.raises(ValueError, match=r"claims 314572800 bytes.*bomb"):
+        with pytest.raises(ValueError, match=r"claims 104857600 bytes.*bomb"):
             load_model(path)
         assert tracemalloc.get_traced_memory()[1] < 20 * MEBIBYTE
     finally:
@@ -160,7 +159,7 @@ def test_a_member_that_claims_more_than_the_file_holds_is_refused(tmp_path: Path
     path.write_bytes(content)
     tracemalloc.start()
     try:
-        with pytest.raises(ValueError, match="claims|damaged|truncated"):
+        with pytest.raises(ValueError, match=r"claims|damaged|truncated"):
             load_model(path)
         assert tracemalloc.get_traced_memory()[1] < 20 * MEBIBYTE
     finally:
@@ -271,7 +270,7 @@ def test_groups_in_a_circle_are_gone_through_once(tmp_path: Path) -> None:
 def test_deeply_nested_groups_are_reported_as_left_over(tmp_path: Path) -> None:
     def change(file: h5py.File) -> None:
         group = file
-        for _ in range(3000):
+        for _ in range(1500):
             group = group.create_group("g")
         group["x"] = 1.0
 

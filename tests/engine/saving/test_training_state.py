@@ -47,7 +47,9 @@ def _batch(seed: int) -> tuple[Any, Any]:
 
 
 def _slots(optimizer: Any) -> list[Any]:
-    return [np.asarray(variable.numpy() if hasattr(variable, "array") else variable) for variable in optimizer.variables]
+    return [
+        np.asarray(variable.numpy() if hasattr(variable, "array") else variable) for variable in optimizer.variables
+    ]
 
 
 @pytest.mark.parametrize("writer", ["ours", "keras"])

@@ -132,7 +132,9 @@ def test_weights_are_saved_under_their_own_ending_only(name: str, tmp_path: Path
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64", "mixed_bfloat16"])
 def test_variables_of_every_precision_come_back_as_they_were(dtype: str, tmp_path: Path) -> None:
     layers = engine.layers
-    model = engine.Sequential([engine.Input((3,)), layers.Dense(4, dtype=dtype), layers.BatchNormalization(dtype=dtype)])
+    model = engine.Sequential(
+        [engine.Input((3,)), layers.Dense(4, dtype=dtype), layers.BatchNormalization(dtype=dtype)]
+    )
     rng = np.random.default_rng(1)
     model.set_weights([rng.normal(size=w.shape).astype(w.dtype) for w in model.get_weights()])
     model.save(tmp_path / "m.keras")

@@ -1,6 +1,5 @@
 """A failover behind Sentinel: a master that is killed, its replica promoted, no accepted job lost."""
 
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,14 +10,9 @@ import redis
 
 from service.broker import BrokerUnavailable, connect
 from tests.service.conftest import RedisServer, server_binary
+from tests.service.processes import free_port
 
 from .answering import answering, until
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @pytest.fixture
