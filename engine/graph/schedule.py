@@ -8,6 +8,7 @@ value remains.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from engine.graph.graph import Graph, Node
@@ -51,6 +52,13 @@ class Step:
         self.executable = executable
         self.wanted = wanted
         self.scratch_offset = 0
+
+    @property
+    def inplace(self) -> Sequence[tuple[int, int]]:
+        """Pairs (output, input) that the implementation lets share one buffer."""
+        if self.executable is not None:
+            return self.executable.inplace
+        return self.node.primitive.inplace if self.node.primitive.into is not None else ()
 
 
 class Schedule:
@@ -159,10 +167,8 @@ class Schedule:
 
     def _reusable_input(self, index: int, step: Step, position: int) -> Storage | None:
         """The storage of an input that this output may overwrite."""
-        if step.executable is not None or step.node.primitive.into is None:
-            return None
         output = step.node.outputs[position]
-        for out, source_position in step.node.primitive.inplace:
+        for out, source_position in step.inplace:
             if out != position or source_position >= len(step.node.inputs):
                 continue
             source = step.node.inputs[source_position]
@@ -198,10 +204,8 @@ class Schedule:
         return targets
 
     def _updates_in_place(self, step: Step, position: int, old: Symbol | None) -> bool:
-        if step.executable is not None or step.node.primitive.into is None:
-            return False
         places = [k for k, symbol in enumerate(step.node.inputs) if symbol is old]
-        if len(places) != 1 or (position, places[0]) not in step.node.primitive.inplace:
+        if len(places) != 1 or (position, places[0]) not in step.inplace:
             return False
         # No other input may be a view of the old value.
         return all(not self._looks_at(symbol, old) for k, symbol in enumerate(step.node.inputs) if k != places[0])

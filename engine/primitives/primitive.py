@@ -46,11 +46,13 @@ class Executable(Protocol):
         implementation: the name of what runs, for tests and `describe()`.
         scratch_bytes: temporary memory it needs while it runs.
         packings: by index of a constant input, the function that turns its array into what `bind` takes in its place.
+        inplace: pairs (output, input) that may share one buffer.
     """
 
     implementation: str
     scratch_bytes: int
     packings: dict[int, Callable[[Array], Any]]
+    inplace: Sequence[tuple[int, int]]
 
     def bind(self, inputs: Sequence[Any], outputs: Sequence[Array | None], scratch: Array | None) -> Callable[[], None]:
         """A function without arguments that runs the kernel on exactly these buffers.

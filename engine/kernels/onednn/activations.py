@@ -34,4 +34,5 @@ def prepare_relu_gradient(
     hint = PrimitiveDescriptor("eltwise_forward", Propagation.TRAINING, Algorithm.RELU_BY_RESULT, flat, flat, 0.0, 0.0)
     description = PrimitiveDescriptor("eltwise_backward", Algorithm.RELU_BY_RESULT, flat, flat, flat, 0.0, 0.0, hint)
     ports = [Port(Argument.RESULT_GRADIENT, 0, flat), Port(Argument.RESULT, 1, flat)]
-    return OneDnnExecutable(description, ports, [Port(Argument.SOURCE_GRADIENT, 0, flat)], inputs)
+    results = [Port(Argument.SOURCE_GRADIENT, 0, flat)]
+    return OneDnnExecutable(description, ports, results, inputs, inplace=[(0, 0)])

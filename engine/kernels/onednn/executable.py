@@ -102,6 +102,7 @@ class OneDnnExecutable:
         inputs, outputs: its arguments. Outputs that nobody wants are written to scratch memory.
         input_specs: inputs among them that are constant are packed where their layout differs.
         wanted: for each output index whether somebody wants it; default: all.
+        inplace: pairs (output, input) that may share one buffer.
     """
 
     def __init__(
@@ -111,8 +112,10 @@ class OneDnnExecutable:
         outputs: Sequence[Port],
         input_specs: Sequence[Spec],
         wanted: Sequence[bool] | None = None,
+        inplace: Sequence[tuple[int, int]] = (),
     ) -> None:
         self.implementation = description.implementation
+        self.inplace: Sequence[tuple[int, int]] = tuple(inplace)
         self.packings: dict[int, Callable[[Array], Any]] = {}
         self._description = description
         self._primitive = Primitive(description)
