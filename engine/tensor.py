@@ -120,6 +120,15 @@ class Tensor(Value):
         return f"Tensor(shape={self.shape}, dtype={self.dtype.name}, values={values})"
 
 
+class Borrowed(Tensor):
+    """A tensor over memory that somebody else may write to later: a variable's, or an array of the user's.
+
+    It is to be used at once; what operations make of it never shares its memory.
+    """
+
+    __slots__ = ()
+
+
 class Recorder(Protocol):
     """What operations on symbols are recorded into: a graph."""
 
@@ -157,6 +166,12 @@ class Symbol(Value):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
         self._refuse("Conversion to NumPy")
+
+    def item(self) -> NoReturn:
+        self._refuse("item()")
+
+    def tolist(self) -> NoReturn:
+        self._refuse("tolist()")
 
     def __bool__(self) -> NoReturn:
         self._refuse("A Python condition")

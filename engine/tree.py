@@ -60,3 +60,12 @@ def assert_same_structure(a: Any, b: Any) -> None:
             raise ValueError(f"Expected nests of the same length. Received: {a!r} and {b!r}")
         for left, right in zip(a, b, strict=True):
             assert_same_structure(left, right)
+
+
+def form(structure: Any) -> Any:
+    """The form of a nest as something hashable: equal for nests that differ in their leaves alone."""
+    if isinstance(structure, dict):
+        return ("dict", tuple((key, form(structure[key])) for key in sorted(structure)))
+    if isinstance(structure, (list, tuple)):
+        return (type(structure).__name__, tuple(form(item) for item in structure))
+    return None

@@ -10,7 +10,7 @@ import numpy as np
 from engine.allowance import claim
 from engine.dtypes import as_dtype
 from engine.scopes import current_graph, current_tapes
-from engine.tensor import Symbol, Tensor, Value
+from engine.tensor import Borrowed, Symbol, Tensor, Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +41,7 @@ class Variable(Value):
 
     __slots__ = (
         "__weakref__",
+        "_taped",
         "array",
         "autocast",
         "constraint",
@@ -68,6 +69,7 @@ class Variable(Value):
         self.regularizer: Callable[[Any], Any] | None = None
         self.constraint: Callable[[Any], Any] | None = None
         self.version = 0
+        self._taped = False  # whether a tape may hold the memory as a value
         if callable(initializer):
             if shape is None:
                 raise ValueError(f"Variable {self.name!r}: a shape is needed with an initializer function.")
@@ -93,9 +95,12 @@ class Variable(Value):
     def read(self) -> Tensor | Symbol:
         """The current value for an operation: a symbol under capture, else a tensor over the live memory."""
         graph = current_graph()
-        value: Tensor | Symbol = Tensor(self.array) if graph is None else graph.read(self)
-        for tape in current_tapes():
+        value: Tensor | Symbol = Borrowed(self.array) if graph is None else graph.read(self)
+        tapes = current_tapes()
+        for tape in tapes:
             value = tape.note_read(self, value)
+        if tapes and graph is None:
+            self._taped = True
         return value
 
     @property
@@ -126,8 +131,9 @@ class Variable(Value):
         if graph is not None:
             graph.assign(self, value)
             return value
-        if current_tapes():
+        if self._taped:
             # A tape may still need the old value: leave its memory alone and let plans bind anew.
+            self._taped = False
             fresh = aligned_empty(self.shape, self.dtype)
             fresh[...] = value.array if isinstance(value, Tensor) else value
             self.array = fresh

@@ -72,6 +72,18 @@ def _load_settings(flags: dict[str, Any]) -> Settings:
         raise click.UsageError(str(error)) from error
 
 
+def _load_queue_settings(flags: dict[str, Any]) -> Settings:
+    """Settings of a command that goes to the queue; nothing is connected yet."""
+    from service.broker import connect
+
+    settings = _load_settings(flags)
+    try:
+        connect(settings.connection_url)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    return settings
+
+
 def _load_repository(settings: Settings) -> ModelRepository:
     from service.images import require_steps
     from service.repository import ModelRepository, RepositoryError
@@ -127,7 +139,7 @@ def serve(**flags: Any) -> None:
 
     With a Redis URL that server is used and none is started.
     """
-    settings = _load_settings(flags)
+    settings = _load_queue_settings(flags)
     _load_repository(settings)
     _configure_logging(settings)
     from service import serve as parts
@@ -144,7 +156,7 @@ def serve(**flags: Any) -> None:
 @_settings_options(_WEB)
 def web(**flags: Any) -> None:
     """Run web processes alone, against a Redis that workers share."""
-    settings = _load_settings(flags)
+    settings = _load_queue_settings(flags)
     _load_repository(settings)
     # In place of this process, so that signals and the exit status are the web server's own.
     os.execve(sys.executable, [sys.executable, "-m", "service.web"], {**os.environ, **settings.to_environ()})
@@ -154,7 +166,7 @@ def web(**flags: Any) -> None:
 @_settings_options(_WORKER)
 def worker(**flags: Any) -> None:
     """Run inference workers alone, against a Redis that web processes share."""
-    settings = _load_settings(flags)
+    settings = _load_queue_settings(flags)
     if settings.workers < 1:
         raise click.UsageError("--workers: expected a whole number, 1 or more, got 0")
     _load_repository(settings)

@@ -37,6 +37,7 @@ RESAMPLING = {
 REDUCING_GAP = 2.0
 # Steps look for something inside the picture, so that they get it at this size at least, where it has it.
 STEP_SIDE = 1024
+BAND_PIXELS = 1024 * 1024
 
 _WHITE = 255
 _TRANSPOSITION = {
@@ -228,10 +229,16 @@ def _expand(image: Image.Image) -> Image.Image:
 def _to_eight_bits(image: Image.Image) -> np.ndarray:
     """Scale deeper samples: 16 bits by 257, floats in 0..1 by 255, other ranges from their extremes."""
     values = np.asarray(image)
+    # In bands: at eight bytes a sample, some copies of a large image at once are gigabytes.
+    rows = max(1, BAND_PIXELS // image.width)
+    bands = [slice(first, first + rows) for first in range(0, image.height, rows)]
+    eight_bits = np.empty(values.shape, np.uint8)
     if image.mode.startswith("I;16"):
-        return ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
+        for band in bands:
+            eight_bits[band] = (values[band].astype(np.uint32) * 255 + 32767) // 65535
+        return eight_bits
+    extremes = [(part.min(), part.max()) for part in (_finite(values[band]) for band in bands)]
+    low, high = float(min(low for low, _ in extremes)), float(max(high for _, high in extremes))
     whole = image.mode == "I"
     if low >= 0 and high <= 65535 and whole:
         # Pillow gives 16-bit PNM and PNG files as I; no 8-bit file comes as I.
@@ -240,7 +247,13 @@ def _to_eight_bits(image: Image.Image) -> np.ndarray:
         low, high = 0.0, 1.0
     elif low >= 0 and high <= 255:
         low, high = 0.0, 255.0
-    return np.rint((values - low) * (255.0 / ((high - low) or 1.0))).astype(np.uint8)
+    for band in bands:
+        eight_bits[band] = np.rint((_finite(values[band]) - low) * (255.0 / ((high - low) or 1.0)))
+    return eight_bits
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _flatten(image: Image.Image, mode: str) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import logging
 import shutil
@@ -55,11 +56,17 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise ServeError(
-            f"cannot listen on {host} port {port}: {error.strerror}; free it or choose another --port"
-        ) from error
+        raise ServeError(f"cannot listen on {host} port {port}: {error.strerror}; {_way_out(error)}") from error
     listener.set_inheritable(True)
     return listener
+
+
+def _way_out(error: OSError) -> str:
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "choose a --host that is an address of this machine"
+    if error.errno == errno.EACCES:
+        return "choose a --port of 1024 or above"
+    return "free it or choose another --port"
 
 
 def url_of(listener: socket.socket) -> str:

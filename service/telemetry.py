@@ -8,6 +8,10 @@ import sys
 import time
 from typing import Any, TextIO
 
+# Control characters and line separators: a client's text must neither begin a new line nor steer a terminal.
+_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+_ESCAPES |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+
 
 def log_event(
     logger: logging.Logger, level: int, event: str, /, *, exc_info: bool | BaseException = False, **fields: Any
@@ -31,7 +35,7 @@ def _timestamp(record: logging.LogRecord) -> str:
 
 
 class TextFormatter(logging.Formatter):
-    """`2026-01-31T12:00:00.000Z INFO service.web[42] event key=value`; line breaks become `\\n`."""
+    """`2026-01-31T12:00:00.000Z INFO service.web[42] event key=value`; control characters are escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line."""
@@ -44,7 +48,7 @@ class TextFormatter(logging.Formatter):
         parts += [f"{key}={_quoted(value)}" for key, value in getattr(record, "fields", {}).items()]
         if record.exc_info:
             parts.append("traceback=" + json.dumps(self.formatException(record.exc_info)))
-        return " ".join(parts).replace("\r", "\\r").replace("\n", "\\n")
+        return " ".join(parts).translate(_ESCAPES)
 
 
 class JsonFormatter(logging.Formatter):

@@ -65,7 +65,7 @@ class CompiledFunction:
         return tree.map_structure(_result, outcome)
 
     def _plan(self, arguments: Any, leaves: list[Array | None]) -> tuple[Plan, Any]:
-        key = (_form(arguments), tuple(None if leaf is None else (leaf.shape, leaf.dtype) for leaf in leaves))
+        key = (tree.form(arguments), tuple(None if leaf is None else (leaf.shape, leaf.dtype) for leaf in leaves))
         entry = self._plans.get(key)
         if entry is None:
             entry = self.build(arguments)
@@ -97,12 +97,3 @@ def _result(leaf: Any) -> Any:
         return None
     value = as_value(leaf)
     return np.array(value.array)
-
-
-def _form(structure: Any) -> Any:
-    """The form of a nest as something hashable."""
-    if isinstance(structure, dict):
-        return ("dict", tuple((key, _form(structure[key])) for key in sorted(structure)))
-    if isinstance(structure, (list, tuple)):
-        return (type(structure).__name__, tuple(_form(item) for item in structure))
-    return None

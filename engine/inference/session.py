@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -17,9 +19,15 @@ from engine.graph.plan import Packed, Plan
 from engine.inference.splitting import Splitter
 from engine.primitives.primitive import Array, Spec
 from engine.tensor import CaptureError, Tensor
+from engine.variable import Variable
+
+logger = logging.getLogger("engine")
 
 _WARM_UP_RUNS = 3
 _SHAPES_KEPT = 8
+
+_Rows = tuple[tuple[tuple[int, ...], str], ...]
+"""Shape and dtype of one row of each input."""
 
 
 class _Built:
@@ -35,7 +43,7 @@ class InferenceSession:
     """Runs a model on any number of rows, through plans that allocate nothing but the answer.
 
     Args:
-        model: a model with the weights it will keep; train, then make a session.
+        model: a model, trained: when its weights change, the next run builds all plans anew.
         batch_sizes: the sizes to build plans for. Rows are split over them by what was measured fastest.
         precision: "float32".
         calibration: for "int8": arrays like the model's input.
@@ -58,9 +66,11 @@ class InferenceSession:
             raise ValueError(f"precision must be 'float32'. Received: {precision!r}")
         if calibration is not None:
             raise ValueError("calibration is for precision='int8'; precision is 'float32'.")
-        sizes = sorted(set(batch_sizes))
-        if not sizes or any(not isinstance(size, int) or size < 1 for size in sizes):
+        given = batch_sizes if isinstance(batch_sizes, Sequence) else (batch_sizes,)
+        fits = all(isinstance(size, Integral) and not isinstance(size, bool) and size > 0 for size in given)
+        if not given or not fits:
             raise ValueError(f"batch_sizes must be positive integers. Received: {batch_sizes!r}")
+        sizes = sorted({int(size) for size in given})
         self.model = model
         self.batch_sizes = tuple(sizes)
         self.precision = precision
@@ -69,9 +79,11 @@ class InferenceSession:
         self._lock = threading.Lock()
         self._built: OrderedDict[Any, _Built] = OrderedDict()
         self._eager = False
+        self._weights: list[Variable] = []
+        self._version = 0
         declared = self._declared_rows()
         if declared is not None:
-            self._build(declared)
+            self._build(declared, self._nest(None, [None] * len(declared)))
 
     def run(self, x: Any, out: Any = None) -> Any:
         """The model's outputs for `x`.
@@ -83,16 +95,21 @@ class InferenceSession:
         Returns:
             The model's nest of outputs as fresh arrays, one row for each row of `x`.
         """
-        leaves = [np.asarray(leaf) for leaf in tree.flatten(x)]
+        leaves = self._leaves(x)
         rows = self._row_count(leaves)
         specs = self._row_specs(leaves)
+        nest = self._nest(x, leaves)
+        key = (specs, tree.form(nest))
         with self._lock:
-            built = self._built.get(specs)
+            if self._built and self._weight_version() != self._version:
+                self._built.clear()
+                self._packed = Packed()
+            built = self._built.get(key)
             if built is None and not self._eager:
-                built = self._build(specs)
+                built = self._build(specs, nest)
             if built is None:
-                return self._run_eagerly(x, leaves, rows, out)
-            self._built.move_to_end(specs)
+                return self._run_eagerly(nest, leaves, out)
+            self._built.move_to_end(key)
             return self._run_built(built, leaves, rows, out)
 
     def describe(self) -> list[dict[str, Any]]:
@@ -102,9 +119,24 @@ class InferenceSession:
         plans = next(iter(self._built.values())).plans
         return plans[min(plans)].describe()
 
+    def _leaves(self, x: Any) -> list[Array]:
+        """The arrays in the order of the model's inputs; dictionaries match by name."""
+        arrange = getattr(self.model, "arranged", None)
+        leaves = [np.asarray(leaf) for leaf in tree.flatten(x if arrange is None else arrange(x))]
+        for leaf in leaves:
+            if leaf.dtype.kind not in "fiub" and leaf.dtype.name != "bfloat16":
+                raise ValueError(f"Model {self.model.name!r} takes numbers, received an array of dtype {leaf.dtype}.")
+        return leaves
+
+    def _nest(self, x: Any, leaves: list[Any]) -> Any:
+        """The nest in which the model is given the leaves: of models without declared inputs, that of `x`."""
+        if getattr(self.model, "inputs", None):
+            return leaves[0] if len(leaves) == 1 else leaves
+        return x
+
     # Building -------------------------------------------------------------------------------------
 
-    def _declared_rows(self) -> tuple[tuple[tuple[int, ...], str], ...] | None:
+    def _declared_rows(self) -> _Rows | None:
         """Shape and dtype of one row of each input, where the model fixes them."""
         inputs = getattr(self.model, "inputs", None)
         if not inputs:
@@ -117,7 +149,7 @@ class InferenceSession:
             rows.append((shape, str(tensor.dtype)))
         return tuple(rows)
 
-    def _row_specs(self, leaves: list[Array]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    def _row_specs(self, leaves: list[Array]) -> _Rows:
         inputs = tree.flatten(getattr(self.model, "inputs", None) or [])
         if inputs:
             if len(inputs) != len(leaves):
@@ -137,17 +169,22 @@ class InferenceSession:
             dtypes = ["float32" if leaf.dtype.kind == "f" else leaf.dtype.name for leaf in leaves]
         return tuple((leaf.shape[1:], dtype) for leaf, dtype in zip(leaves, dtypes, strict=True))
 
-    def _build(self, rows: tuple[tuple[tuple[int, ...], str], ...]) -> _Built | None:
+    def _build(self, rows: _Rows, nest: Any) -> _Built | None:
         plans: dict[int, Plan] = {}
         seconds: dict[int, float] = {}
         structure: Any = None
+
+        def call(*leaves: Any) -> Any:
+            return self.model(tree.pack_sequence_as(nest, list(leaves)))
+
         # Largest first: the arena is made once, and the smaller plans lie in the same bytes.
         for size in reversed(self.batch_sizes):
             specs = [Spec((size, *shape), np.dtype(dtype)) for shape, dtype in rows]
             try:
-                graph, structure = capture(self._call, *specs)
-            except CaptureError:
+                graph, structure = capture(call, *specs)
+            except CaptureError as error:
                 self._eager = True
+                logger.warning("The session of model %r runs without a plan: %s", self.model.name, error)
                 return None
             plan = Plan(graph, self._arena, self._packed, frozen=True)
             plans[size] = plan
@@ -155,17 +192,17 @@ class InferenceSession:
                 seconds[size] = 0.0
             else:
                 seconds[size] = _measure(plan, [np.zeros(spec.shape, spec.dtype) for spec in specs])
+        if not self._built:
+            self._weights = list(self.model.variables)
+            self._version = self._weight_version()
         built = _Built(plans, structure, Splitter(seconds))
-        self._built[rows] = built
+        self._built[rows, tree.form(nest)] = built
         if len(self._built) > _SHAPES_KEPT:
             self._built.popitem(last=False)
         return built
 
-    def _call(self, *leaves: Any) -> Any:
-        inputs = getattr(self.model, "_inputs_struct", None)
-        if inputs is not None:
-            return self.model(tree.pack_sequence_as(inputs, list(leaves)))
-        return self.model(leaves[0] if len(leaves) == 1 else list(leaves))
+    def _weight_version(self) -> int:
+        return sum(variable.version for variable in self._weights)
 
     # Running --------------------------------------------------------------------------------------
 
@@ -206,9 +243,9 @@ class InferenceSession:
         plan = next(iter(built.plans.values()))
         return [np.empty((rows, *shape[1:]), dtype) for shape, dtype in plan.output_specs()]
 
-    def _run_eagerly(self, x: Any, leaves: list[Array], rows: int, out: Any) -> Any:
+    def _run_eagerly(self, nest: Any, leaves: list[Array], out: Any) -> Any:
         values = [Tensor(leaf.astype(np.float32) if leaf.dtype == np.float64 else leaf) for leaf in leaves]
-        results = self.model(tree.pack_sequence_as(x, values))
+        results = self.model(tree.pack_sequence_as(nest, values))
         results = tree.map_structure(lambda value: np.array(value.array), results)
         if out is None:
             return results

@@ -216,9 +216,9 @@ def _standard(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def _from_item(item: Any, class_weight: dict[int, float] | None) -> Batch:
     """A batch that a source gave, as (x, y, sample_weight)."""
-    parts = list(item) if isinstance(item, tuple) else [item]
+    parts = list(item) if isinstance(item, (tuple, list)) else [item]
     if not 1 <= len(parts) <= 3:
-        raise ValueError(f"A batch must be x, (x, y) or (x, y, sample_weight). Received: a tuple of {len(parts)}")
+        raise ValueError(f"A batch must be x, (x, y) or (x, y, sample_weight). Received: {len(parts)} parts")
     arrays = as_arrays(*parts, *[None] * (3 - len(parts)))
     standard = tree.map_structure(lambda leaf: leaf if leaf is None else _standard(leaf), arrays)
     x, y, sample_weight = standard

@@ -147,13 +147,13 @@ class Functional(Model):
         """Does nothing: a functional model is built from the beginning."""
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().__call__(self._arranged(inputs), *args, **kwargs)
+        return super().__call__(self.arranged(inputs), *args, **kwargs)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         values = [self._fitted(value, tensor) for value, tensor in zip(tree.flatten(inputs), self._inputs, strict=True)]
         return self._network.run(self._inputs, self._outputs_struct, values)
 
-    def _arranged(self, inputs: Any) -> Any:
+    def arranged(self, inputs: Any) -> Any:
         """Inputs in the model's nest: dictionaries match by the inputs' names, lists by their order.
 
         Raises:

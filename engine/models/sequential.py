@@ -159,7 +159,7 @@ class Sequential(Model):
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         if self._functional is not None:
-            inputs = self._functional._arranged(inputs)
+            inputs = self._functional.arranged(inputs)
             self.input_spec = self._functional.input_spec
         return super().__call__(inputs, *args, **kwargs)
 

@@ -115,6 +115,7 @@ class Stepping(Layer):
         if outputs is not None and compiled_loss is not None:
             compiled_loss.build(outputs)
         self._compiled = _Compiled(arguments, compiled_loss, compiled_metrics)
+        self._predicting.clear()
         self.loss = loss
         self.stop_training = False
 
@@ -132,6 +133,7 @@ class Stepping(Layer):
         compiled = self._need_compiled()
         compiled.arguments["run_eagerly"] = bool(value)
         compiled.functions.clear()
+        self._predicting.clear()
 
     def _known_outputs(self) -> Any:
         """The nest of the model's outputs, None where only a call tells it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,8 @@ from engine.models.objectives import CompiledMetrics
 from engine.models.stepping import Logs, Stepping, sorted_numbers
 from engine.random import global_seed_generator
 from engine.variable import Variable
+
+logger = logging.getLogger("engine")
 
 
 class Trainer(Stepping):
@@ -100,7 +103,13 @@ class Trainer(Stepping):
         for epoch in range(initial_epoch, epochs):
             self.reset_metrics()
             callbacks.on_epoch_begin(epoch)
-            self._go_through(source, "train", callbacks.on_train_batch_begin, callbacks.on_train_batch_end)
+            count = self._go_through(source, "train", callbacks.on_train_batch_begin, callbacks.on_train_batch_end)
+            if count == 0 and epoch > initial_epoch:
+                logger.warning(
+                    "The source of batches had none left for epoch %d of %d: training ends.", epoch + 1, epochs
+                )
+                break
+            _expect_batches(count)
             logs = self._last_logs("train")
             if judge is not None and _validates(epoch, validation_freq):
                 values = self._judge(judge, validation_steps, callbacks)
@@ -193,13 +202,13 @@ class Trainer(Stepping):
         self.reset_metrics()
         callbacks.on_test_begin()
         source = EpochSource(adapter, steps)
-        self._go_through(source, "test", callbacks.on_test_batch_begin, callbacks.on_test_batch_end)
+        _expect_batches(self._go_through(source, "test", callbacks.on_test_batch_begin, callbacks.on_test_batch_end))
         logs = self._last_logs("test")
         callbacks.on_test_end(logs)
         return logs
 
-    def _go_through(self, source: EpochSource, kind: str, begin: Callable[..., None], end: Callable[..., None]) -> None:
-        """Goes through an epoch's batches."""
+    def _go_through(self, source: EpochSource, kind: str, begin: Callable[..., None], end: Callable[..., None]) -> int:
+        """Goes through an epoch's batches; returns how many there were."""
         training = kind == "train"
         self._results: Any = None
         function: CompiledFunction | None = None
@@ -213,8 +222,7 @@ class Trainer(Stepping):
             end(number, self._last_logs_of(kind))
             if training and self.stop_training:
                 break
-        if number < 0:
-            raise ValueError("There was nothing to go through: the source gave no batch.")
+        return number + 1
 
     def _last_logs_of(self, kind: str) -> Callable[[], Logs]:
         return lambda: self._last_logs(kind)
@@ -231,7 +239,7 @@ class Trainer(Stepping):
     def _validation_adapter(self, data: Any, batch_size: int | None) -> DataAdapter | None:
         if data is None:
             return None
-        if isinstance(data, tuple):
+        if isinstance(data, (tuple, list)):
             if not 1 <= len(data) <= 3:
                 raise ValueError(
                     f"validation_data must be (x, y) or (x, y, sample_weight). Received: {len(data)} parts"
@@ -251,6 +259,11 @@ class Trainer(Stepping):
         values = [logs[name] for name in names if name in logs]
         values += [logs[name] for name in sorted(logs) if name not in names]
         return values[0] if len(values) == 1 else values
+
+
+def _expect_batches(count: int) -> None:
+    if count == 0:
+        raise ValueError("There was nothing to go through: the source gave no batch.")
 
 
 def _validates(epoch: int, frequency: Any) -> bool:

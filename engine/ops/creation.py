@@ -11,7 +11,7 @@ from engine.dtypes import as_dtype, standardize_dtype
 from engine.ops.declare import operation
 from engine.ops.elementwise import cast
 from engine.ops.keras_tensor import KerasTensor, is_tensor
-from engine.primitives.apply import as_value
+from engine.primitives.apply import as_value, owned
 from engine.primitives.shaping import broadcast_to
 from engine.tensor import Symbol, Tensor
 from engine.variable import Variable
@@ -34,10 +34,10 @@ def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, rag
 
         x = stack([convert_to_tensor(item) for item in x])
     if dtype is None:
-        return as_value(x)
+        return owned(as_value(x))
     if is_tensor(x):
         return cast(x, dtype)
-    return as_value(x, as_dtype(dtype))
+    return owned(as_value(x, as_dtype(dtype)))
 
 
 def _holds_tensor(items: Any) -> bool:
@@ -59,7 +59,7 @@ def array(x: Any, dtype: Any = None) -> Any:
 
 @operation("numpy", "Copy")
 def copy(x: Any) -> Any:
-    """The same values; tensors are immutable, so that no memory is copied."""
+    """The same values; tensors are immutable, so that their memory is not copied."""
     return as_value(x)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from engine.ops.operation import Operation, any_symbolic
+from engine.primitives.apply import owned
 from engine.registry import registered
 
 Function = Callable[..., Any]
@@ -82,7 +83,7 @@ def operation(module: str, name: str, settings: Sequence[str] = ()) -> Callable[
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
             if not any_symbolic((args, kwargs)):
-                return function(*args, **kwargs)
+                return owned(function(*args, **kwargs))
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             chosen = {key: bound.arguments[key] for key in settings}

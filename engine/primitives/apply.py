@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from engine.dtypes import as_dtype, is_float, result_type
-from engine.primitives.casting import cast
+from engine.primitives.casting import cast, copy
 from engine.primitives.dispatch import device, has_kernel, prepare
 from engine.primitives.primitive import Array, Executable, Primitive, Spec
 from engine.scopes import current_autocast, current_graph, current_tapes
 from engine.tape import Record
-from engine.tensor import Symbol, Tensor, Value
+from engine.tensor import Borrowed, Symbol, Tensor, Value
 from engine.variable import Variable, aligned_empty
 
 _MISSING: Any = object()
@@ -34,8 +34,8 @@ def apply(primitive: Primitive, *inputs: Any, **options: Any) -> Any:
         raise RuntimeError(f"A symbol of a finished capture was given to {primitive.name!r}.")
     else:
         arrays = _run(primitive, [value.array for value in values], options)
-        if primitive.view and any(isinstance(item, Variable) for item in inputs):
-            arrays = (arrays[0].copy(),)  # a variable's memory never leaves by a view
+        if primitive.view and isinstance(values[0], Borrowed):
+            arrays = (arrays[0].copy(),)  # memory that others write to never leaves by a view
         results = tuple(Tensor(array) for array in arrays)
     count = primitive.outputs
     tapes = current_tapes()
@@ -63,8 +63,10 @@ def as_value(item: Any, dtype: Any = None) -> Any:
         return cast(value, dtype=wanted.name)
     if isinstance(item, Value):
         raise TypeError(f"Expected a tensor with values, received {item!r}.")
+    kind: type[Tensor] = Tensor
     if isinstance(item, np.ndarray):
         array = item if dtype is None else item.astype(dtype, copy=False)
+        kind = Borrowed if array is item else Tensor
     elif isinstance(item, np.generic):
         array = np.asarray(item, dtype)
     else:
@@ -76,7 +78,12 @@ def as_value(item: Any, dtype: Any = None) -> Any:
                 array = array.astype(np.int32)
     if array.dtype.kind in "OSUMm":
         raise TypeError(f"Expected numbers, received {type(item).__name__} of dtype {array.dtype}.")
-    return Tensor(array)
+    return kind(array)
+
+
+def owned(value: Any) -> Any:
+    """The value in memory that nobody else writes to."""
+    return copy(value) if isinstance(value, Borrowed) else value
 
 
 def promoted(inputs: tuple[Any, ...]) -> list[Any]:

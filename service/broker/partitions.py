@@ -48,7 +48,7 @@ def connect(url: str, *, timeout_s: float = TIMEOUT_S) -> list["Partition"]:
     """
     urls = re.split(r",(?=[a-z+]+://)", url.strip())
     if len(set(urls)) != len(urls):
-        raise ValueError(f"each partition may be named once; got {url!r}")
+        raise ValueError(f"each partition may be named once; got {_shown(url)!r}")
     return [_partition(index, one.strip(), timeout_s) for index, one in enumerate(urls)]
 
 

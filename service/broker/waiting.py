@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .exceptions import Cancelled, DeadlineExceeded
+from .exceptions import BrokerError, Cancelled, DeadlineExceeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Waiting:
         looked_at: when something was last known of it, on the monotonic clock.
     """
 
-    __slots__ = ("_answer", "_done", "_end", "deadline", "looked_at", "partition", "submission")
+    __slots__ = ("_answer", "_done", "_end", "_reason", "deadline", "looked_at", "partition", "submission")
 
     def __init__(self, submission: Submission, deadline_s: float, end: Callable[["Waiting", bool], None]) -> None:
         """`end(waiting, cancelled)` is called once nobody waits any more without an answer."""
@@ -40,6 +40,7 @@ class Waiting:
         self._end = end
         self._done = threading.Event()
         self._answer: bytes | None = None
+        self._reason: BrokerError | None = None
 
     @property
     def uuid(self) -> str:
@@ -56,18 +57,23 @@ class Waiting:
 
         Raises:
             DeadlineExceeded: none came in time.
-            Cancelled: `cancel` was called meanwhile.
+            Cancelled: `cancel` was called meanwhile, without a reason of its own.
+            BrokerUnavailable: the broker was closed meanwhile.
         """
         if not self._done.wait(max(0.0, self.deadline - time.monotonic())):
             self._end(self, False)
             raise DeadlineExceeded(f"job {self.uuid} was not answered before its deadline")
         if self._answer is None:
-            raise Cancelled(f"job {self.uuid} was cancelled")
+            raise self._reason or Cancelled(f"job {self.uuid} was cancelled")
         return self._answer
 
-    def cancel(self) -> None:
-        """The client is gone: delete the job and wake `result` with Cancelled. May be repeated, and come late."""
+    def cancel(self, reason: BrokerError | None = None) -> None:
+        """Delete the job and wake `result` with `reason`; None: Cancelled, the client is gone.
+
+        May be repeated, and come late.
+        """
         if not self._done.is_set():
+            self._reason = reason
             self._done.set()
             self._end(self, True)
 

@@ -141,9 +141,9 @@ class WebBroker:
         return BrokerStatus.from_loads(loads)
 
     def close(self) -> None:
-        """Stop the readers; who still waits is cancelled."""
+        """Stop the readers; whoever still waits gets BrokerUnavailable, and may ask another process."""
         for waiting in list(self._waiting.values()):
-            waiting.cancel()
+            waiting.cancel(BrokerUnavailable("this process ends"))
         for reader in self._readers:
             reader.close()
         for partition in self._partitions:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from gunicorn.http.errors import ParseException
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from service.broker import BrokerUnavailable, Cancelled, DeadlineExceeded, QueueFull
 from service.errors import CODE_OF_STATUS, ServiceError
@@ -21,6 +22,8 @@ def register_error_handlers(app: Flask) -> None:
     app.register_error_handler(BrokerUnavailable, _broker_unavailable)
     app.register_error_handler(DeadlineExceeded, _deadline_exceeded)
     app.register_error_handler(Cancelled, _cancelled)
+    app.register_error_handler(ClientDisconnected, _client_gone)
+    app.register_error_handler(ParseException, _malformed_body)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _bug)
 
@@ -65,15 +68,27 @@ def _cancelled(error: Cancelled) -> Response:
     return _service_error(ServiceError("client_gone", str(error) or "the client hung up"))
 
 
+def _client_gone(error: ClientDisconnected) -> Response:
+    return _service_error(ServiceError("client_gone", "the client hung up before its request was complete"))
+
+
+def _malformed_body(error: ParseException) -> Response:
+    # gunicorn raises it where the application reads a body in chunks that break the rules of HTTP.
+    return _service_error(ServiceError("bad_request", f"the chunked body is malformed: {error}"))
+
+
 def _http_error(error: HTTPException) -> Response:
     status = error.code or 500
     code = CODE_OF_STATUS.get(status, "bad_request" if status < 500 else "internal_error")
     message = error.description or error.name
     if isinstance(error, RequestEntityTooLarge):
-        limit = request.max_content_length
+        limit, length = request.max_content_length, request.content_length
         message = f"the request body may have up to {limit} bytes"
-        if request.content_length:
-            message += f", it has {request.content_length}"
+        if length and limit is not None and length <= limit:
+            most, text_bytes = request.max_form_parts, request.max_form_memory_size
+            message = f"a form may have up to {most} fields, and {text_bytes} bytes in those that are no files"
+        elif length:
+            message += f", it has {length}"
     elif status == 404:
         message = f"there is nothing at {request.path}"
     elif status == 405:

@@ -67,9 +67,17 @@ def gevent_worker_class() -> type:
         """Ends once the requests in flight are answered, rather than when idle clients hang up."""
 
         idle: dict[IdleTimeout, Any]
+        alive: bool
 
         def timeout_ctx(self) -> IdleTimeout:
             return IdleTimeout(self)
+
+        def notify(self) -> None:
+            if self.ppid == os.getppid():
+                super().notify()
+            elif self.alive:  # the master was killed; its clients were not
+                log_event(log, logging.WARNING, "the master is gone, finishing what is in flight")
+                self.alive = False
 
         def run(self) -> None:
             self.idle = {}

@@ -194,11 +194,11 @@ def run(repository: Path, pictures: Sequence[Labelled], count: int, *, kill: boo
             pid: images - before.get(pid, 1)  # each process first tries its model on one blank image
             for pid, images in images_by_process(deployed.counts).items()
         }
-        shares = eventually(
-            lambda: found if (found := deployed.answers_by_port()).total() >= count else None, "nginx has written its log"
-        )
+        eventually(lambda: deployed.answers_by_port().total() >= count, "nginx has written its log")
+        shares = deployed.answers_by_port()
     if outcome.wrong:
-        raise RuntimeError(f"{len(outcome.wrong)} of {count} answers were wrong or missing; the first: {outcome.wrong[0]}")
+        wrong = len(outcome.wrong)
+        raise RuntimeError(f"{wrong} of {count} answers were wrong or missing; the first: {outcome.wrong[0]}")
     web = [shares[port] for port in deployed.ports]
     if min(web) == 0 or min(computed[pid] for pid in before) == 0:
         raise RuntimeError(f"not all took part: answers by web process {web}, images by worker {computed}")
@@ -234,6 +234,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows = [[case, *run(repository, pictures, options.requests, **how)] for case, how in cases.items()]
     print_table(
         f"{model}, {CLIENTS} clients; images computed may exceed the answers where a batch was computed twice",
-        ("", "right answers", "by web process", "images by worker", "p50 ms", "p99 ms", "slowest ms", "seconds"),
+        (
+            "",
+            "right answers",
+            "by web process",
+            "images by worker",
+            "p50 ms",
+            "p99 ms",
+            "slowest ms",
+            "seconds",
+        ),
         rows,
     )

@@ -127,7 +127,15 @@ def put_load(url: str, form: Form, *, expected: bytes, connections: int, seconds
         (folder / "expected").write_bytes(expected)
         script = folder / "post.lua"
         script.write_text(_SCRIPT.replace("FOLDER", name))
-        command = [program, "--threads", "1", "--connections", connections, "--duration", f"{round(seconds)}s"]
+        command = [
+            program,
+            "--threads",
+            "1",
+            "--connections",
+            connections,
+            "--duration",
+            f"{round(seconds)}s",
+        ]
         command += ["--timeout", f"{TIMEOUT_S}s", "--script", script, url]
         finished = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
     lines = [line for line in finished.stdout.splitlines() if line.startswith("{")]

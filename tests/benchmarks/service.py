@@ -29,12 +29,14 @@ MANY_CLIENTS = 32
 WARM_UP_S = 1
 START_PATIENCE_S = 60.0
 
+_READY = re.compile(r"ready on (http://\S+)")
+
 
 @dataclass(frozen=True)
 class Beagle:
-    """`beagle serve` with a worker whose model does nothing."""
+    """`beagle serve` with a worker whose model does nothing; the defaults are its own."""
 
-    web_processes: int = 1
+    web_processes: int = 2
     workers: int = 1
 
     def __str__(self) -> str:
@@ -54,8 +56,9 @@ class Beagle:
                 "TMPDIR": name,
             }
             with running(python("-m", noop_serve.__name__), folder, environ) as process:
-                found = eventually(lambda: re.search(r"ready on (http://\S+)", process.out), "Beagle is ready")
-                yield f"{found[1]}/predict"
+                eventually(lambda: _READY.search(process.out), "Beagle is ready")
+                [address] = _READY.findall(process.out)
+                yield f"{address}/predict"
                 process.terminate()
 
 
@@ -73,24 +76,24 @@ class LitServe:
     def __str__(self) -> str:
         return (
             f"LitServe, batch {self.max_batch_size}, timeout {self.batch_timeout:g}, "
-            f"workers {self.workers_per_device}, API servers {self.num_api_servers} {self.api_server_worker_type}"
+            f"workers {self.workers_per_device}, API {self.api_server_worker_type} x{self.num_api_servers}"
             f"{', fast_queue' if self.fast_queue else ''}"
         )
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[str]:
         """Run it; gives the URL to post to."""
-        from tests.benchmarks.peers import __name__ as peers  # litserve itself is imported by the process alone
-
         port = free_port()
-        command = python("-m", f"{peers}.litserve_noop", "--port", str(port))
+        command = python("-m", "tests.benchmarks.peers.litserve_noop", "--port", str(port))
         command += ["--max-batch-size", str(self.max_batch_size), "--batch-timeout", str(self.batch_timeout)]
         command += ["--workers-per-device", str(self.workers_per_device)]
         command += ["--num-api-servers", str(self.num_api_servers)]
         command += ["--api-server-worker-type", self.api_server_worker_type]
         command += ["--fast-queue"] if self.fast_queue else []
 
-        with tempfile.TemporaryDirectory(prefix="litserve-") as name, running(command, Path(name)) as process:
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="litserve-"))
+            process = stack.enter_context(running(command, Path(folder), {"TMPDIR": folder}))
 
             def healthy() -> bool:
                 if process.process.poll() is not None:
@@ -106,23 +109,24 @@ class LitServe:
 Server = Beagle | LitServe
 
 BEAGLE = Beagle()
-LITSERVE = LitServe()
-"""The settings with which LitServe was best; `--search` measures the others."""
+LITSERVE = LitServe(batch_timeout=0.001, fast_queue=True, num_api_servers=2)
+"""The settings with which LitServe was best on two cores among those that form batches; `--search` measures others."""
 
 LITSERVE_SETTINGS = (
     LITSERVE,
+    LitServe(),
     LitServe(fast_queue=True),
+    LitServe(num_api_servers=2),
     LitServe(batch_timeout=0.001),
     LitServe(batch_timeout=0.001, fast_queue=True),
-    LitServe(batch_timeout=0.001, fast_queue=True, num_api_servers=2),
+    LitServe(batch_timeout=0.001, workers_per_device=2, num_api_servers=2),
     LitServe(batch_timeout=0.005, fast_queue=True),
-    LitServe(max_batch_size=1),
+    # No batches at all, which is no choice for a real model.
     LitServe(max_batch_size=1, fast_queue=True),
     LitServe(max_batch_size=1, fast_queue=True, num_api_servers=2),
     LitServe(max_batch_size=1, fast_queue=True, api_server_worker_type="thread"),
-    LitServe(max_batch_size=1, fast_queue=True, workers_per_device=2, num_api_servers=2),
 )
-BEAGLE_SETTINGS = (BEAGLE, Beagle(web_processes=2), Beagle(web_processes=2, workers=2))
+BEAGLE_SETTINGS = (BEAGLE, Beagle(web_processes=1), Beagle(workers=2))
 
 
 def picture() -> bytes:
@@ -171,7 +175,11 @@ def print_figures(title: str, measured: dict[str, list[Figures]]) -> None:
         for name, figures in measured.items()
     ]
     many = f"{MANY_CLIENTS} clients"
-    print_table(title, ("", "1 client: p50 ms", "rounds", f"{many}: images/s", "rounds", "p99 ms"), rows)
+    print_table(
+        title,
+        ("", "p50 ms, 1 client", "lowest, highest", f"images/s, {many}", "lowest, highest", "p99 ms"),
+        rows,
+    )
 
 
 def search(settings: Sequence[Server], rounds: int, seconds: int) -> None:

@@ -93,6 +93,15 @@ def test_wrong_values_are_refused_at_start_by_name(
     assert "expected" in result.output
 
 
+@pytest.mark.parametrize("command", ["serve", "web", "worker"])
+@pytest.mark.parametrize("url", ["redis://localhost:99999", "redis+sentinel://here", "redis://:pw@a,redis://:pw@a"])
+def test_a_redis_url_that_cannot_be_understood_is_refused_at_start(command: str, url: str) -> None:
+    result = beagle(command, "--redis-url", url)
+    assert result.exit_code == 2
+    assert "Error: " in result.output
+    assert "pw" not in result.output
+
+
 def test_a_worker_command_without_workers_is_refused() -> None:
     assert beagle("worker", "--workers", "0").exit_code == 2
 

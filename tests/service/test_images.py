@@ -8,6 +8,7 @@ import io
 import json
 import random
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service import images
 from service.errors import ServiceError
 from service.images import FORMATS, ImageLimits, encode_payload, open_image, prepare_image, read_base64, require_steps
 from service.repository import RepositoryError, ServedModel
@@ -217,6 +219,30 @@ def test_sixteen_bits_are_scaled_rather_than_clipped() -> None:
     ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
     expected = np.rint(ramp / 257)
     assert np.abs(prepared(saved(Image.fromarray(ramp)), model(color="grey")) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.uint16])
+def test_deep_images_come_out_the_same_however_they_are_cut_into_bands(
+    dtype: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ramp = np.linspace(0 if dtype is np.uint16 else -700, 40_000, 56).astype(dtype).reshape(8, 7)
+    whole = prepared(saved(Image.fromarray(ramp), "TIFF"), model(7, 8, color="grey"))
+    assert np.unique(whole).size > 20
+    monkeypatch.setattr(images, "BAND_PIXELS", 21)
+    assert np.array_equal(prepared(saved(Image.fromarray(ramp), "TIFF"), model(7, 8, color="grey")), whole)
+
+
+def test_a_large_deep_image_takes_little_more_memory_than_its_samples() -> None:
+    side, limits = 2500, ImageLimits(max_pixels=10_000_000)
+    data = saved(Image.fromarray(np.zeros((side, side), np.float32)), "TIFF", compression="tiff_adobe_deflate")
+    image = open_image(data, limits)
+    tracemalloc.start()
+    try:
+        prepare_image(image, model(), limits)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * side * side  # 8 hold the samples twice, 1 the result; at once it would be 40
 
 
 def test_floats_that_are_no_numbers_do_no_harm() -> None:

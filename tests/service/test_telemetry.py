@@ -46,6 +46,13 @@ def test_line_breaks_and_tracebacks_do_not_make_more_lines(stream: io.StringIO) 
     assert all("ValueError" in line for line in lines)
 
 
+def test_control_characters_of_clients_stay_out_of_a_text_line(stream: io.StringIO) -> None:
+    configure_logging("info", "text", stream)
+    log_event(log, logging.INFO, "request failed", path="/\x1b[31m\x85\u2028\x00é")
+    assert stream.getvalue().endswith("path=/\\x1b[31m\\x85\\u2028\\x00é\n")
+    assert len(stream.getvalue().splitlines()) == 1
+
+
 def test_a_json_line_is_an_object_whose_own_keys_no_field_replaces(stream: io.StringIO) -> None:
     configure_logging("info", "json", stream)
     log_event(log, logging.WARNING, "request failed", code="queue_full", status=503, level="mine")

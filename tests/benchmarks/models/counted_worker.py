@@ -54,5 +54,6 @@ def images_by_process(folder: Path) -> dict[int, int]:
 if __name__ == "__main__":
     if "--supervise" in sys.argv:
         configure_logging("error", "text")
-        sys.exit(serve.work(Settings.load(os.environ), [sys.executable, "-m", "tests.benchmarks.models.counted_worker"]))
+        this = [sys.executable, "-m", "tests.benchmarks.models.counted_worker"]
+        sys.exit(serve.work(Settings.load(os.environ), this))
     sys.exit(main(load=load))

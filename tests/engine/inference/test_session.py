@@ -70,6 +70,36 @@ def test_several_inputs_and_outputs_keep_their_nests() -> None:
         np.testing.assert_allclose(result[name], expected[name], atol=1e-6)
 
 
+def test_dictionaries_match_by_name_whatever_the_order_of_the_inputs() -> None:
+    second, first = keras.Input((2,), name="second"), keras.Input((2,), name="first")
+    model = keras.Model([second, first], layers.Concatenate()([second, first]))
+    x = {"first": np.ones((3, 2), np.float32), "second": np.full((3, 2), 2.0, np.float32)}
+    result = InferenceSession(model).run(x)
+    np.testing.assert_array_equal(result, [[2, 2, 1, 1]] * 3)
+    np.testing.assert_array_equal(result, model.predict(x, verbose=0))
+
+
+def test_a_subclassed_model_gets_its_nest_as_it_came() -> None:
+    class Difference(keras.Model):
+        def call(self, inputs: Any) -> Any:
+            return inputs["b"] - inputs["a"]
+
+    x = {"b": np.full((3, 2), 5.0, np.float32), "a": np.ones((3, 2), np.float32)}
+    np.testing.assert_array_equal(InferenceSession(Difference()).run(x), np.full((3, 2), 4.0))
+
+
+def test_weights_that_change_are_followed() -> None:
+    model = image_model()
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).random((8, 12, 12, 1), dtype=np.float32)
+    session = InferenceSession(model)
+    before = session.run(x)
+    model.fit(x, np.ones((8, 5), np.float32), epochs=3, verbose=0)
+    after = session.run(x)
+    assert np.abs(after - before).max() > 1e-3
+    np.testing.assert_allclose(after, model.predict(x, verbose=0), atol=1e-6)
+
+
 def test_a_free_size_gets_a_plan_for_each_shape() -> None:
     keras.utils.set_random_seed(0)
     inputs = keras.Input((None, None, 1))
@@ -92,11 +122,14 @@ class Branching(keras.Model):
         return y if float(keras.ops.sum(y)) > 0 else -y
 
 
-def test_a_model_that_cannot_be_planned_runs_all_the_same() -> None:
+def test_a_model_that_cannot_be_planned_runs_all_the_same_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     model = Branching()
     x = np.random.default_rng(0).random((4, 3), dtype=np.float32)
     expected = np.asarray(model(x))
-    np.testing.assert_allclose(InferenceSession(model).run(x), expected, atol=1e-6)
+    session = InferenceSession(model)
+    for _ in range(2):
+        np.testing.assert_allclose(session.run(x), expected, atol=1e-6)
+    assert caplog.text.count("runs without a plan") == 1
 
 
 def test_threads_get_their_own_answers() -> None:
@@ -125,7 +158,19 @@ def test_wrong_shapes_name_the_input_what_was_expected_and_what_came() -> None:
         session.run(np.zeros((3, 10, 12, 1), np.float32))
 
 
-@pytest.mark.parametrize("sizes", [(), (0,), (1.5,)])
+@pytest.mark.parametrize("values", [["one"], [None], [1j]])
+def test_what_is_no_number_is_named(values: Any) -> None:
+    session = InferenceSession(keras.Sequential([keras.Input((1,)), layers.Dense(1)], name="small"))
+    with pytest.raises(ValueError, match=r"'small' takes numbers, received an array of dtype"):
+        session.run(np.array([values]))
+
+
+def test_a_single_batch_size_and_numpys_integers_will_do() -> None:
+    assert InferenceSession(image_model(), batch_sizes=4).batch_sizes == (4,)  # type: ignore[arg-type]
+    assert InferenceSession(image_model(), batch_sizes=(np.int64(2), 1)).batch_sizes == (1, 2)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sizes", [(), (0,), (1.5,), (True,)])
 def test_wrong_batch_sizes_are_refused(sizes: Any) -> None:
     with pytest.raises(ValueError, match="batch_sizes"):
         InferenceSession(image_model(), batch_sizes=sizes)

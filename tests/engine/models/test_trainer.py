@@ -156,6 +156,26 @@ def test_a_generator_that_ends_early_is_logged(caplog: pytest.LogCaptureFixture)
     assert "1 of 5" in caplog.text
 
 
+def test_a_generator_that_has_run_out_ends_training_and_keeps_its_history(caplog: pytest.LogCaptureFixture) -> None:
+    batches = iter([(X[:20], Y[:20]), (X[20:], Y[20:])])
+    assert regression().fit(batches, epochs=3, verbose=0).epoch == [0]
+    assert "epoch 2 of 3" in caplog.text
+
+
+def test_lists_of_data_and_targets_count_as_pairs() -> None:
+    source = ([X[:4], Y[:4]] for _ in range(3))
+    history = regression().fit(source, validation_data=[X[:10], Y[:10]], verbose=0).history
+    assert "val_loss" in history
+
+
+def test_predictions_follow_what_compile_finds_changed() -> None:
+    model = regression()
+    before = model.predict(X, verbose=0)
+    model.layers[-1].activation = ops.relu
+    model.compile("sgd", "mse")
+    np.testing.assert_allclose(model.predict(X, verbose=0), np.maximum(before, 0), atol=1e-6)
+
+
 def test_the_last_rows_are_for_validation() -> None:
     model = regression()
     history = model.fit(X, Y, validation_split=0.25, epochs=1, verbose=0)
@@ -254,6 +274,15 @@ def test_a_step_that_branches_on_data_runs_without_a_plan_and_says_so(caplog: py
     history = model.fit(X, Y, epochs=3, verbose=0).history["loss"]
     assert history[-1] < history[0]
     assert caplog.text.count("runs without a plan") == 1
+
+
+@pytest.mark.parametrize("ask", [lambda value: value.item(), lambda value: value.tolist()], ids=["item", "tolist"])
+def test_asking_a_tensor_for_python_numbers_runs_without_a_plan(ask: Any) -> None:
+    class Asking(Model):
+        def call(self, inputs: Any) -> Any:
+            return inputs * ask(ops.sum(inputs))
+
+    np.testing.assert_allclose(Asking().predict(X, batch_size=40, verbose=0), X * X.sum(), rtol=1e-5)
 
 
 def test_a_train_step_of_ones_own_gives_the_logs() -> None:

@@ -177,6 +177,13 @@ def test_a_whole_body_larger_than_allowed_is_refused_with_the_limit(new_app: Cal
     assert "1000 bytes" in response.json["error"]["message"]
 
 
+def test_a_form_with_too_many_fields_is_refused_for_its_fields_not_for_its_size(client: FlaskClient) -> None:
+    response = client.post("/predict", data={f"field{i}": "x" for i in range(1001)}, content_type="multipart/form-data")
+    assert response.status_code == 413
+    assert response.json is not None
+    assert "1000 fields" in response.json["error"]["message"]
+
+
 def test_admission_comes_before_the_body_is_read(new_app: Callable[..., Flask]) -> None:
     class Untouchable:
         def __getattr__(self, name: str) -> Any:

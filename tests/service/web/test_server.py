@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from tests.service.conftest import RedisServer
-from tests.service.processes import ROOT, clean_environ, eventually, python
+from tests.service.processes import ROOT, alive, children, clean_environ, eventually, python
 from tests.service.web.conftest import AnsweringWorker, WebProcess, png
 
 StartWeb = Callable[..., WebProcess]
@@ -267,6 +267,37 @@ def test_the_master_imports_neither_flask_nor_redis_so_that_processes_are_patche
     code = "import sys, service.web.__main__; sys.exit(', '.join({'flask', 'redis', 'PIL'} & set(sys.modules)) or 0)"
     result = subprocess.run(python("-c", code), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("worker_class", ["gevent", "gthread"])
+def test_requests_in_flight_are_answered_when_the_master_is_killed(
+    start_web: StartWeb, new_answering_worker: NewWorker, redis_server: RedisServer, worker_class: str
+) -> None:
+    worker = new_answering_worker()
+    worker.held.set()
+    web = start_web(worker_class=worker_class, graceful_timeout_s=5)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(requests.post, f"{web.url}/predict", data=png(9), headers=RAW, timeout=20)
+        eventually(lambda: jobs(redis_server) == 1, "it waits")
+        [process] = children(web.process.pid)
+        web.process.kill()
+        web.process.wait()
+        eventually(lambda: "gone" in web.log.read_text() or "Parent changed" in web.log.read_text(), "it is noticed")
+        worker.held.clear()
+        assert answer.result().json()["predictions"][0]["label"] == "9"
+    eventually(lambda: not alive(process), "the web process has ended")
+
+
+@pytest.mark.parametrize("chunks", [b"zz\r\nab\r\n0\r\n\r\n", b"5\r\nhelloXX0\r\n\r\n"], ids=["size", "end"])
+def test_a_malformed_chunked_body_is_the_clients_mistake(start_web: StartWeb, chunks: bytes) -> None:
+    web = start_web()
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", web.port), timeout=20) as connection:
+        connection.sendall(head + chunks)
+        with connection.makefile("rb") as answer:
+            assert answer.readline().startswith(b"HTTP/1.1 400")
+            assert b"bad_request" in answer.read()
+    assert "Traceback" not in web.log.read_text()
 
 
 def test_sigint_stops_it_too(start_web: StartWeb) -> None:
