@@ -21,6 +21,7 @@ STATUS_OF_CODE: Mapping[str, int] = MappingProxyType(
         "model_not_found": 404,
         "not_found": 404,
         "method_not_allowed": 405,
+        "upload_stalled": 408,
         "image_too_large": 413,
         "image_too_many_pixels": 413,
         "unsupported_media_type": 415,

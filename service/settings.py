@@ -238,6 +238,7 @@ class Settings:
     max_body_bytes: int = _size(64 * MIB, "Largest request body accepted.")
     max_pixels: int = _whole(64_000_000, "Most pixels of an image, width times height.", at_least=1)
     deadline_s: float = _seconds(300.0, "Longest deadline of any request; a model's own may be shorter.")
+    upload_pause_s: float = _seconds(30.0, "Longest pause while the body of a request arrives.")
     worker_class: str = _choice(("gevent", "gthread"), "How a web process handles many requests at once.")
     web_connections: int = _whole(2000, "Open connections per web process.", at_least=1)
     web_threads: int = _whole(64, "Threads per web process, where it has threads (gthread).", at_least=1)

@@ -13,6 +13,7 @@ from service.errors import STATUS_OF_CODE, ServiceError
 from service.repository import ServedModel
 from service.web.context import WebContext, current_context
 from service.web.failures import log_failure
+from service.web.pauses import bounded_pauses
 from service.web.uploads import chosen_deadline_s, chosen_top_k, read_upload
 
 blueprint = Blueprint("predict", __name__)
@@ -32,7 +33,8 @@ def predict(name: str | None = None, version: str | None = None) -> Response:
     deadline_s = chosen_deadline_s(request, model, context.settings.deadline_s)
     context.broker.admit(model.name, model.version, deadline_s)
 
-    upload = read_upload(request, context.limits)
+    with bounded_pauses(request.environ.get("gunicorn.socket"), context.settings.upload_pause_s):
+        upload = read_upload(request, context.limits)
     top_k = chosen_top_k(request, upload, model)
     payloads = [context.decoder.payload(data, model, top_k) for data in upload.images]
     results = _compute(context, model, payloads, started + deadline_s)

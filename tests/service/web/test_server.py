@@ -76,6 +76,24 @@ def test_the_job_of_a_client_that_hangs_up_is_deleted(
     assert worker.seen == 1
 
 
+@pytest.mark.parametrize("worker_class", ["gevent", "gthread"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["sized", "chunked"])
+def test_a_client_whose_body_stops_arriving_is_told_and_let_go(
+    start_web: StartWeb, new_answering_worker: NewWorker, worker_class: str, chunked: bool
+) -> None:
+    new_answering_worker()
+    web = start_web(worker_class=worker_class, upload_pause_s=0.2)
+    length = b"Transfer-Encoding: chunked\r\n\r\n64\r\nab" if chunked else b"Content-Length: 100\r\n\r\nab"
+    with socket.create_connection(("127.0.0.1", web.port), timeout=20) as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n" + length)
+        answer = b""
+        while part := connection.recv(4096):  # until the server closes
+            answer += part
+    assert b" 408 " in answer.splitlines()[0]
+    assert b"upload_stalled" in answer
+    assert "Traceback" not in web.log.read_text()
+
+
 def test_all_images_of_a_client_that_hangs_up_are_deleted(
     start_web: StartWeb, new_answering_worker: NewWorker, redis_server: RedisServer
 ) -> None:
