@@ -59,33 +59,36 @@ class DisconnectWatcher:
         try:
             yield
         finally:
-            self._forget(number)
+            with self._lock:
+                self._forget(number, on_gone)
 
     def close(self) -> None:
         """Stop the thread; requests that still wait are no longer watched."""
         self._stopped.set()
         self._occupied.set()
 
-    def _forget(self, number: int) -> Callable[[], None] | None:
+    def _forget(self, number: int, on_gone: Callable[[], None]) -> None:
+        # Only what was put there: a socket that closed leaves its number to the next one.
+        if self._on_gone.get(number) is on_gone:
+            del self._on_gone[number]
+            self._poll.unregister(number)
+        if not self._on_gone:
+            self._occupied.clear()
+
+    def _take_gone(self) -> list[Callable[[], None]]:
+        """Stops watching those that hung up. All at once: while one is told, the others' numbers may change hands."""
         with self._lock:
-            on_gone = self._on_gone.pop(number, None)
-            if on_gone is not None:
-                self._poll.unregister(number)
-            if not self._on_gone:
-                self._occupied.clear()
-            return on_gone
+            gone = [(number, self._on_gone[number]) for number, _ in self._poll.poll(0)]
+            for number, on_gone in gone:
+                self._forget(number, on_gone)
+        return [on_gone for _, on_gone in gone]
 
     def _run(self) -> None:
         while not self._stopped.is_set():
             self._occupied.wait()
             if self._stopped.wait(self._interval_s):
                 return
-            with self._lock:
-                gone = [number for number, _ in self._poll.poll(0)]
-            for number in gone:
-                on_gone = self._forget(number)
-                if on_gone is None:
-                    continue
+            for on_gone in self._take_gone():
                 try:
                     on_gone()
                 except Exception as error:

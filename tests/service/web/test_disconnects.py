@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -49,6 +51,37 @@ def test_who_stays_or_has_been_answered_is_not_told_of(watcher: DisconnectWatche
     assert calls == []
     for one in (staying, peer, answered, leaving):
         one.close()
+
+
+def test_who_comes_by_the_number_of_one_that_left_is_not_told_of(watcher: DisconnectWatcher) -> None:
+    (first, first_peer), (second, second_peer) = socket.socketpair(), socket.socketpair()
+    newcomer, newcomer_peer = socket.socketpair()
+    number = second.fileno()
+    calls: list[str] = []
+    stack, handled, looked_on = contextlib.ExitStack(), threading.Event(), threading.Event()
+
+    def on_first_gone() -> None:
+        # While this one is told, the other is answered, its socket closed, and its number taken by a new client.
+        watching_second.close()
+        second.close()
+        os.dup2(newcomer.fileno(), number)
+        taken = stack.enter_context(socket.socket(fileno=number))
+        stack.enter_context(watcher.watching(taken, lambda: calls.append("newcomer")))
+        handled.set()
+
+    with first, newcomer, newcomer_peer, watcher.watching(first, on_first_gone):
+        watching_second = contextlib.ExitStack()
+        watching_second.enter_context(watcher.watching(second, lambda: None))
+        with watcher._lock:  # both are gone by the same look
+            first_peer.close()
+            second_peer.close()
+        assert handled.wait(5)
+        marker, marker_peer = socket.socketpair()
+        with marker, watcher.watching(marker, looked_on.set):  # told by a later look
+            marker_peer.close()
+            assert looked_on.wait(5)
+        assert calls == []
+        stack.close()
 
 
 def test_a_failing_callback_does_not_end_the_watch(watcher: DisconnectWatcher) -> None:
