@@ -34,7 +34,7 @@ class DataAdapter:
 
     def epoch(self, key: tuple[int, int]) -> Iterator[Batch]:
         """The batches of an epoch; `key` (seed, step) alone decides their order where they are shuffled."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define `epoch(key)`.")
 
     def on_epoch_begin(self) -> None:
         """Called before an epoch's batches are asked for."""

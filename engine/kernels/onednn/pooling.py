@@ -59,7 +59,10 @@ def _backward(
 def prepare_max_pooling(
     inputs: Sequence[Spec], outputs: Sequence[Spec | None], options: dict[str, Any]
 ) -> Executable | None:
-    """y, and the indices where they are wanted."""
+    """y, and the indices where they are wanted.
+
+    Unlike the reference it passes NaN over, and gives the least float for a window that holds only -inf.
+    """
     y, indices = outputs
     (x,) = inputs
     if y is None or not _is_supported(x, y):

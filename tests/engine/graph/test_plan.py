@@ -14,6 +14,7 @@ from engine.graph.memory import Lifetime, layout
 from engine.primitives.casting import copy
 from engine.primitives.elementwise import add, exp, maximum, multiply, negative, tanh
 from engine.primitives.shaping import broadcast_to, concatenate, getitem, reduce_sum, reshape, transpose
+from engine.primitives.update import CHUNK, sgd_update
 from engine.tape import Tape
 from engine.tensor import Tensor
 from engine.variable import Variable
@@ -136,6 +137,19 @@ def test_an_update_writes_straight_into_its_variable() -> None:
     ((plan, _),) = compiled._plans.values()
     assert not plan._commits
     np.testing.assert_array_equal(weights.numpy(), np.full((64, 64), 0.5))
+
+
+def test_an_update_in_place_never_reads_what_it_has_overwritten() -> None:
+    size = 2 * CHUNK + 7  # the update goes chunk by chunk: the last reads what the first has written
+    start = np.arange(size, dtype=np.float32)
+    weights = Variable(start)
+
+    def step() -> None:
+        backwards = getitem(weights, key=((size - 1, None, -1),))
+        weights.assign(sgd_update(weights, backwards, np.float32(0.5)))
+
+    CompiledFunction(step, "step")()
+    np.testing.assert_array_equal(weights.numpy(), start - 0.5 * start[::-1])
 
 
 def test_a_plan_follows_a_variable_whose_memory_was_replaced() -> None:
