@@ -12,8 +12,9 @@ import numpy as np
 
 from engine import tree
 from engine.graph.capture import capture
+from engine.graph.constants import Constants
 from engine.graph.memory import Arena
-from engine.graph.plan import Packed, Plan
+from engine.graph.plan import Plan
 from engine.primitives.apply import as_value
 from engine.primitives.primitive import Array, Spec
 from engine.tensor import CaptureError, Tensor
@@ -44,7 +45,7 @@ class CompiledFunction:
         self._limit = limit
         self._plans: OrderedDict[Any, tuple[Plan, Any]] = OrderedDict()
         self._arena = Arena()
-        self._packed = Packed()
+        self._constants = Constants()
         self._lock = threading.Lock()
 
     def __call__(self, *arguments: Any) -> Any:
@@ -81,7 +82,7 @@ class CompiledFunction:
         leaves = [_array(leaf) for leaf in tree.flatten(arguments)]
         specs = [None if leaf is None else Spec(leaf.shape, leaf.dtype) for leaf in leaves]
         graph, structure = capture(self.function, *tree.pack_sequence_as(arguments, specs))
-        return Plan(graph, self._arena, self._packed, self._frozen), structure
+        return Plan(graph, self._arena, self._constants, self._frozen), structure
 
 
 def _array(leaf: Any) -> Array | None:

@@ -6,34 +6,24 @@ threads at once; its owner has the lock.
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from engine.graph.constants import Constants
 from engine.graph.graph import Graph
 from engine.graph.memory import Arena, carve
-from engine.graph.passes import simplify
+from engine.graph.passes import Lower, optimise
 from engine.graph.schedule import Schedule, Step, describe
 from engine.primitives.primitive import Array
 from engine.tensor import Symbol
 from engine.variable import Variable, storage_epoch
 
-
-class Packed:
-    """Weights in a kernel's own layout, shared by all plans that use the same cache."""
-
-    def __init__(self) -> None:
-        self._entries: dict[tuple[int, Any], tuple[Any, Any]] = {}
-
-    def get(self, source: Any, key: Any, make: Callable[[], Any]) -> Any:
-        """What `make` returns, made once for a source object (an array or variable) and a layout key."""
-        entry = self._entries.get((id(source), key))
-        if entry is None:
-            entry = (source, make())  # the source keeps its id from being used again
-            self._entries[id(source), key] = entry
-        return entry[1]
+_PROFILED_RUNS = 11
 
 
 class Plan:
@@ -42,21 +32,29 @@ class Plan:
     Args:
         graph: what to run; the plan takes it over.
         arena: where its buffers lie; plans that share one must not run at the same time.
-        packed: packed weights shared with other plans; only with `frozen`.
+        constants: folded and packed weights shared with other plans.
         frozen: variables that are only read keep today's values; their packed forms are never checked again.
+        lower: rewrites the optimised graph to another precision.
     """
 
     def __init__(
-        self, graph: Graph, arena: Arena | None = None, packed: Packed | None = None, frozen: bool = False
+        self,
+        graph: Graph,
+        arena: Arena | None = None,
+        constants: Constants | None = None,
+        frozen: bool = False,
+        lower: Lower | None = None,
     ) -> None:
-        simplify(graph, frozen)
+        self._constants = constants or Constants()
+        optimise(graph, self._constants, frozen, lower)
         self._graph = graph
         self._schedule = Schedule(graph)
-        self._packed = packed or Packed()
         self._frozen = frozen
         self._memory = (arena or Arena()).reserve(self._schedule.arena_bytes)
         self.arena_bytes = self._schedule.arena_bytes
         self._bind()
+        if frozen and not self._assigned:
+            self._let_go()
 
     # Binding --------------------------------------------------------------------------------------
 
@@ -105,7 +103,7 @@ class Plan:
             if variable is None:
                 key = getattr(pack, "key", pack)
                 source = inputs[position]
-                inputs[position] = self._packed.get(source, key, partial(pack, source))
+                inputs[position] = self._constants.pack(source, key, partial(pack, source))
             else:
                 inputs[position] = pack(inputs[position])
                 rebinds.append(variable)
@@ -145,6 +143,13 @@ class Plan:
                 source = stage
             commits.append((variable.array, source))
         return staged + commits
+
+    def _let_go(self) -> None:
+        """Drops what only binding needed: weights of which packed forms are used are not kept twice."""
+        self._arrays.clear()
+        self._graph.constants.clear()
+        for storage in self._schedule.storages.values():
+            storage.constant = None
 
     # Running --------------------------------------------------------------------------------------
 
@@ -191,9 +196,31 @@ class Plan:
         """Shape and dtype of each output."""
         return [(symbol.shape, symbol.dtype) for symbol in self._graph.outputs]
 
-    def describe(self) -> list[dict[str, Any]]:
-        """A row for each step: primitive, implementation, shapes and bytes of its results."""
-        return describe(self._schedule)
+    def describe(self, profile: bool = False) -> list[dict[str, Any]]:
+        """A row for each step: node, kernel, implementation, shapes and bytes of its results.
+
+        With `profile` each row has the milliseconds of its step, the median of several runs on the inputs of the run
+        before; variables keep their values.
+        """
+        rows = describe(self._schedule)
+        if profile:
+            for row, milliseconds in zip(rows, self._profile(), strict=True):
+                row["milliseconds"] = milliseconds
+        return rows
+
+    def _profile(self) -> list[float]:
+        held = [(array, array.copy()) for array in {id(v.array): v.array for v in self._assigned}.values()]
+        seconds: list[list[float]] = [[] for _ in self._run]
+        with np.errstate(all="ignore"):
+            for _ in range(_PROFILED_RUNS):
+                for times, step in zip(seconds, self._run, strict=True):
+                    start = time.perf_counter()
+                    step()
+                    times.append(time.perf_counter() - start)
+        for array, before in held:
+            np.copyto(array, before)
+        medians = iter(statistics.median(times) * 1e3 for times in seconds)
+        return [0.0 if step.node.primitive.view else next(medians) for step in self._schedule.steps]
 
 
 def _reference(

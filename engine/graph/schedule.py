@@ -14,7 +14,7 @@ from typing import Any
 from engine.graph.graph import Graph, Node
 from engine.graph.memory import Lifetime, layout
 from engine.primitives.casting import copy
-from engine.primitives.dispatch import has_kernel, prepare
+from engine.primitives.dispatch import device, has_kernel, prepare
 from engine.primitives.primitive import Array, Executable, Spec
 from engine.primitives.shaping import broadcast_to, getitem, reshape, transpose
 from engine.tensor import Symbol
@@ -173,7 +173,9 @@ class Schedule:
                 continue
             source = step.node.inputs[source_position]
             storage = self.storages[source]
-            fits = source.shape == output.shape and source.dtype == output.dtype and self._row_major[source]
+            # Kernels say what they can overwrite, also with numbers of another kind; NumPy would make a copy.
+            same = source.dtype.itemsize == output.dtype.itemsize if step.executable else source.dtype == output.dtype
+            fits = source.shape == output.shape and same and self._row_major[source]
             others = (s for k, s in enumerate(step.node.inputs) if k != source_position)
             alone = all(self.storages[other] is not storage for other in others)
             taken = any(self.storages.get(other) is storage for other in step.node.outputs[:position])
@@ -239,15 +241,14 @@ class Schedule:
 
 
 def describe(schedule: Schedule) -> list[dict[str, Any]]:
-    """A row for each step: primitive, implementation, shapes and bytes of its results."""
+    """A row for each step: node, kernel, implementation, shapes and bytes of its results."""
     return [
         {
-            "primitive": step.node.primitive.name,
-            "implementation": "view"
-            if step.node.primitive.view
-            else step.executable.implementation
-            if step.executable
-            else "reference",
+            "primitive": " + ".join(map(repr, step.node.options["chain"]))
+            if "chain" in step.node.options
+            else step.node.primitive.name,
+            "kernel": "view" if step.node.primitive.view else device() if step.executable else "numpy",
+            "implementation": step.executable.implementation if step.executable else "",
             "inputs": [symbol.shape for symbol in step.node.inputs],
             "outputs": [symbol.shape for symbol in step.node.outputs],
             "bytes": sum(Spec(symbol.shape, symbol.dtype).nbytes for symbol in step.node.outputs),

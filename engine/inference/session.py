@@ -6,28 +6,30 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from engine import tree
-from engine.graph.capture import capture
+from engine.graph.constants import Constants
 from engine.graph.memory import Arena
-from engine.graph.plan import Packed, Plan
+from engine.graph.plan import Plan
+from engine.heap import release_freed_memory
+from engine.inference.description import print_description
+from engine.inference.inputs import ModelInputs, Rows
+from engine.inference.precision import Precision
 from engine.inference.splitting import Splitter
-from engine.primitives.primitive import Array, Spec
+from engine.primitives.primitive import Array
 from engine.tensor import CaptureError, Tensor
 from engine.variable import Variable
 
 logger = logging.getLogger("engine")
 
 _WARM_UP_RUNS = 3
+_WARM_UP_SECONDS = 0.2  # after which no further run begins
 _SHAPES_KEPT = 8
-
-_Rows = tuple[tuple[tuple[int, ...], str], ...]
-"""Shape and dtype of one row of each input."""
 
 
 class _Built:
@@ -45,14 +47,16 @@ class InferenceSession:
     Args:
         model: a model, trained: when its weights change, the next run builds all plans anew.
         batch_sizes: the sizes to build plans for. Rows are split over them by what was measured fastest.
-        precision: "float32".
-        calibration: for "int8": arrays like the model's input.
+        precision: "float32", "bfloat16" or "int8". Where the CPU has no instructions for it, or no layer can use them,
+            the session runs in float32 and a log line says so; `session.precision` tells what is in use.
+        calibration: for "int8": arrays like the model's input (any nest that `predict` takes), an
+            `engine.inference.Calibration`, or the path of the file that it was saved to.
 
     Safe to call from several threads, one at a time inside. Inputs of the model's declared shape are planned and
     measured at once; free spatial or time dimensions are planned as they come, the least recently used dropped.
 
     Raises:
-        ValueError: unknown precision, no or non-positive batch sizes.
+        ValueError: unknown precision, no or non-positive batch sizes, int8 without a calibration of these weights.
     """
 
     def __init__(
@@ -62,28 +66,30 @@ class InferenceSession:
         precision: str = "float32",
         calibration: Any = None,
     ) -> None:
-        if precision != "float32":
-            raise ValueError(f"precision must be 'float32'. Received: {precision!r}")
-        if calibration is not None:
-            raise ValueError("calibration is for precision='int8'; precision is 'float32'.")
         given = batch_sizes if isinstance(batch_sizes, Sequence) else (batch_sizes,)
         fits = all(isinstance(size, Integral) and not isinstance(size, bool) and size > 0 for size in given)
         if not given or not fits:
             raise ValueError(f"batch_sizes must be positive integers. Received: {batch_sizes!r}")
         sizes = sorted({int(size) for size in given})
         self.model = model
+        self._inputs = ModelInputs(model)
         self.batch_sizes = tuple(sizes)
-        self.precision = precision
+        self._precision = Precision(model, precision, calibration)
         self._arena = Arena()
-        self._packed = Packed()
+        self._constants = Constants()
         self._lock = threading.Lock()
         self._built: OrderedDict[Any, _Built] = OrderedDict()
         self._eager = False
         self._weights: list[Variable] = []
         self._version = 0
-        declared = self._declared_rows()
+        declared = self._inputs.declared_rows()
         if declared is not None:
-            self._build(declared, self._nest(None, [None] * len(declared)))
+            self._build(declared, self._inputs.nest(None, [None] * len(declared)))
+
+    @property
+    def precision(self) -> str:
+        """The precision in use."""
+        return self._precision.name
 
     def run(self, x: Any, out: Any = None) -> Any:
         """The model's outputs for `x`.
@@ -95,15 +101,16 @@ class InferenceSession:
         Returns:
             The model's nest of outputs as fresh arrays, one row for each row of `x`.
         """
-        leaves = self._leaves(x)
-        rows = self._row_count(leaves)
-        specs = self._row_specs(leaves)
-        nest = self._nest(x, leaves)
+        leaves = self._inputs.leaves(x)
+        rows = self._inputs.count(leaves)
+        specs = self._inputs.rows(leaves)
+        nest = self._inputs.nest(x, leaves)
         key = (specs, tree.form(nest))
         with self._lock:
             if self._built and self._weight_version() != self._version:
                 self._built.clear()
-                self._packed = Packed()
+                self._constants = Constants()
+                self._precision.follow_weights()
             built = self._built.get(key)
             if built is None and not self._eager:
                 built = self._build(specs, nest)
@@ -112,86 +119,54 @@ class InferenceSession:
             self._built.move_to_end(key)
             return self._run_built(built, leaves, rows, out)
 
-    def describe(self) -> list[dict[str, Any]]:
-        """The plan of the smallest batch size, a row for each step."""
+    def describe(
+        self, profile: bool = False, batch_size: int | None = None, print_fn: Callable[[str], Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Prints a plan as a table: node, kernel, implementation, shapes, bytes of the results.
+
+        Args:
+            profile: whether to run the plan and add the milliseconds of each step.
+            batch_size: which of the built plans; default: the smallest.
+            print_fn: given the table's text; default: print it.
+
+        Returns:
+            The rows of the table; none before the first run of a model whose input has free dimensions.
+
+        Raises:
+            ValueError: there is no plan for `batch_size`.
+        """
         if not self._built:
             return []
         plans = next(iter(self._built.values())).plans
-        return plans[min(plans)].describe()
-
-    def _leaves(self, x: Any) -> list[Array]:
-        """The arrays in the order of the model's inputs; dictionaries match by name."""
-        arrange = getattr(self.model, "arranged", None)
-        leaves = [np.asarray(leaf) for leaf in tree.flatten(x if arrange is None else arrange(x))]
-        for leaf in leaves:
-            if leaf.dtype.kind not in "fiub" and leaf.dtype.name != "bfloat16":
-                raise ValueError(f"Model {self.model.name!r} takes numbers, received an array of dtype {leaf.dtype}.")
-        return leaves
-
-    def _nest(self, x: Any, leaves: list[Any]) -> Any:
-        """The nest in which the model is given the leaves: of models without declared inputs, that of `x`."""
-        if getattr(self.model, "inputs", None):
-            return leaves[0] if len(leaves) == 1 else leaves
-        return x
+        size = min(plans) if batch_size is None else batch_size
+        if size not in plans:
+            raise ValueError(f"batch_size must be one of {sorted(plans)}. Received: {batch_size!r}")
+        with self._lock:
+            rows = plans[size].describe(profile)
+        print_description(f"Model {self.model.name!r}, batch size {size}, {self.precision}", rows, print_fn)
+        return rows
 
     # Building -------------------------------------------------------------------------------------
 
-    def _declared_rows(self) -> _Rows | None:
-        """Shape and dtype of one row of each input, where the model fixes them."""
-        inputs = getattr(self.model, "inputs", None)
-        if not inputs:
-            return None
-        rows = []
-        for tensor in tree.flatten(inputs):
-            shape = tuple(tensor.shape[1:])
-            if any(length is None for length in shape):
-                return None
-            rows.append((shape, str(tensor.dtype)))
-        return tuple(rows)
-
-    def _row_specs(self, leaves: list[Array]) -> _Rows:
-        inputs = tree.flatten(getattr(self.model, "inputs", None) or [])
-        if inputs:
-            if len(inputs) != len(leaves):
-                raise ValueError(f"Model {self.model.name!r} expects {len(inputs)} inputs, received {len(leaves)}.")
-            for tensor, leaf in zip(inputs, leaves, strict=True):
-                expected = tuple(tensor.shape)
-                fits = len(expected) == leaf.ndim and all(
-                    want is None or want == have for want, have in zip(expected[1:], leaf.shape[1:], strict=True)
-                )
-                if not fits:
-                    raise ValueError(
-                        f"Model {self.model.name!r}, input {tensor.name!r}: expected shape {expected}, "
-                        f"received {leaf.shape}"
-                    )
-            dtypes = [str(tensor.dtype) for tensor in inputs]
-        else:
-            dtypes = ["float32" if leaf.dtype.kind == "f" else leaf.dtype.name for leaf in leaves]
-        return tuple((leaf.shape[1:], dtype) for leaf, dtype in zip(leaves, dtypes, strict=True))
-
-    def _build(self, rows: _Rows, nest: Any) -> _Built | None:
+    def _build(self, rows: Rows, nest: Any) -> _Built | None:
         plans: dict[int, Plan] = {}
         seconds: dict[int, float] = {}
         structure: Any = None
-
-        def call(*leaves: Any) -> Any:
-            return self.model(tree.pack_sequence_as(nest, list(leaves)))
-
         # Largest first: the arena is made once, and the smaller plans lie in the same bytes.
         for size in reversed(self.batch_sizes):
-            specs = [Spec((size, *shape), np.dtype(dtype)) for shape, dtype in rows]
             try:
-                graph, structure = capture(call, *specs)
+                graph, structure = self._inputs.capture(nest, rows, size)
             except CaptureError as error:
                 self._eager = True
                 logger.warning("The session of model %r runs without a plan: %s", self.model.name, error)
                 return None
-            plan = Plan(graph, self._arena, self._packed, frozen=True)
+            plan = Plan(graph, self._arena, self._constants, frozen=True, lower=self._precision.lower)
             plans[size] = plan
             if len(self.batch_sizes) == 1:
                 seconds[size] = 0.0
             else:
-                seconds[size] = _measure(plan, [np.zeros(spec.shape, spec.dtype) for spec in specs])
+                zeros = [np.zeros(spec.shape, spec.dtype) for spec in self._inputs.specs(rows, size)]
+                seconds[size] = _measure(plan, zeros)
         if not self._built:
             self._weights = list(self.model.variables)
             self._version = self._weight_version()
@@ -199,21 +174,13 @@ class InferenceSession:
         self._built[rows, tree.form(nest)] = built
         if len(self._built) > _SHAPES_KEPT:
             self._built.popitem(last=False)
+        release_freed_memory()
         return built
 
     def _weight_version(self) -> int:
         return sum(variable.version for variable in self._weights)
 
     # Running --------------------------------------------------------------------------------------
-
-    @staticmethod
-    def _row_count(leaves: list[Array]) -> int:
-        counts = {leaf.shape[0] if leaf.ndim else None for leaf in leaves}
-        if len(counts) != 1 or None in counts:
-            raise ValueError(
-                f"All inputs need the same number of rows; received shapes {', '.join(str(x.shape) for x in leaves)}"
-            )
-        return counts.pop() or 0
 
     def _run_built(self, built: _Built, leaves: list[Array], rows: int, out: Any) -> Any:
         runs = built.splitter.split(rows)
@@ -257,8 +224,12 @@ class InferenceSession:
 def _measure(plan: Plan, inputs: list[Array]) -> float:
     """Seconds of one run, the best of a few: the first ones warm caches and threads up."""
     best = float("inf")
+    begin = time.perf_counter()
     for _ in range(_WARM_UP_RUNS):
         start = time.perf_counter()
         plan.run(inputs)
-        best = min(best, time.perf_counter() - start)
+        end = time.perf_counter()
+        best = min(best, end - start)
+        if end - begin > _WARM_UP_SECONDS:  # a long run says enough by itself
+            break
     return best

@@ -105,7 +105,7 @@ def promoted(inputs: tuple[Any, ...]) -> list[Any]:
 
 
 def _run(primitive: Primitive, arrays: list[Array], options: dict[str, Any]) -> tuple[Array, ...]:
-    if has_kernel(primitive):
+    if has_kernel(primitive, arrays):
         key = (
             device(),
             primitive.name,

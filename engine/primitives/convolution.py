@@ -1,7 +1,7 @@
-"""Convolution and its two gradients, channels last, over any number of spatial axes.
+"""Convolution, its two gradients and its transpose, channels last, over any number of spatial axes.
 
 x is (batch, *spatial, channels), w is (*window, channels / groups, filters), padding gives (before, after) for each
-spatial axis. As in Keras the window is not flipped. The three primitives are each other's gradients, so that
+spatial axis. As in Keras the window is not flipped. Convolution and its gradients are each other's gradients, so that
 gradients of any order are exact.
 """
 
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from engine.primitives.primitive import Array, Spec, primitive
+from engine.primitives.shaping import reduce_sum
 from engine.primitives.sums import accumulation_dtype, column_sums
 from engine.primitives.windows import Lengths, Pairs, batch_chunks, meetings, output_lengths, sliding, volume
 
@@ -19,7 +20,7 @@ from engine.primitives.windows import Lengths, Pairs, batch_chunks, meetings, ou
 
 
 def _output_shape(
-    x: Lengths, w: Lengths, strides: Lengths, padding: Pairs, dilation: Lengths, groups: int
+    x: Lengths, w: Lengths, strides: Lengths, padding: Pairs, dilation: Lengths, groups: int = 1
 ) -> tuple[int, ...]:
     """The shape of a convolution's result; raises ValueError naming both shapes where they do not fit."""
     if len(x) < 3 or len(w) != len(x):
@@ -50,6 +51,21 @@ def _input_gradient_rule(dy: Spec, w: Spec, shape: Lengths, **options: Any) -> S
 def _kernel_gradient_rule(x: Spec, dy: Spec, kernel_shape: Lengths, **options: Any) -> tuple[Spec, Spec]:
     _expect_output(dy.shape, _output_shape(x.shape, kernel_shape, **options))
     return Spec(kernel_shape, x.dtype), Spec(kernel_shape[-1:], x.dtype)
+
+
+def _transposed_rule(x: Spec, w: Spec, *bias: Spec, spatial: Lengths, **options: Any) -> Spec:
+    shape = (x.shape[0], *spatial, w.shape[-2] * options.get("groups", 1))
+    expected = _output_shape(shape, w.shape, **options)
+    if x.shape != expected:
+        raise ValueError(
+            f"Transposed convolution to {shape} with a kernel of shape {w.shape} expects an input of {expected}. "
+            f"Received: {x.shape}"
+        )
+    if bias and bias[0].shape != shape[-1:]:
+        raise ValueError(
+            f"Transposed convolution to {shape[-1]} filters expects a bias of that length. Received: {bias[0].shape}"
+        )
+    return Spec(shape, x.dtype)
 
 
 def _expect_output(received: Lengths, expected: Lengths) -> None:
@@ -157,6 +173,31 @@ def convolution_kernel_gradient(
     return dw.swapaxes(0, 1).reshape(kernel_shape).astype(x.dtype, copy=False), bias.astype(x.dtype, copy=False)
 
 
+@primitive(_transposed_rule, promote=True)
+def transposed_convolution(
+    x: Array,
+    w: Array,
+    bias: Array | None = None,
+    *,
+    spatial: Lengths,
+    strides: Lengths,
+    padding: Pairs,
+    dilation: Lengths,
+    groups: int = 1,
+) -> Array:
+    """What a convolution's gradient with respect to an input (batch, *spatial, filters) is, as an operation of its own.
+
+    w is (*window, filters / groups, channels), the optional bias (filters,); `strides`, `padding` and `dilation` are
+    those of the convolution that it transposes. Half types accumulate in float32.
+    """
+    shape = (x.shape[0], *spatial, w.shape[-2] * groups)
+    wide = x.astype(accumulation_dtype(x.dtype), copy=False)
+    y = convolution_input_gradient.reference(wide, w, shape, strides, padding, dilation, groups)
+    if bias is not None:
+        y += bias
+    return np.asarray(y.astype(x.dtype, copy=False))
+
+
 # Gradients -----------------------------------------------------------------------------------------------------------
 
 
@@ -188,3 +229,12 @@ def _(
         convolution_input_gradient(dy, g, shape=x.shape, **options) if needed[0] else None,
         convolution(x, g, g_bias, **options) if needed[1] else None,
     ]
+
+
+@transposed_convolution.gradient
+def _(needed: Any, gradients: Any, outputs: Any, inputs: Any, residuals: Any, spatial: Lengths, **options: Any) -> Any:
+    (g,), (x, w) = gradients, inputs[:2]
+    dx = convolution(g, w, **options) if needed[0] else None
+    dw = convolution_kernel_gradient(g, x, kernel_shape=w.shape, **options)[0] if needed[1] else None
+    by_bias = reduce_sum(g, axes=tuple(range(g.ndim - 1))) if any(needed[2:]) else None
+    return [dx, dw, by_bias][: len(inputs)]

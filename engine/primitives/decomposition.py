@@ -9,6 +9,16 @@ from engine.primitives.shaping import reshape
 from engine.tape import Tape
 
 
+def distinct(values: Sequence[Any]) -> list[Any]:
+    """The values, each an object of its own: one given twice is two variables of a function, told apart by views."""
+    seen: set[int] = set()
+    told_apart = []
+    for value in values:
+        told_apart.append(reshape(value, shape=value.shape) if id(value) in seen else value)
+        seen.add(id(value))
+    return told_apart
+
+
 def differentiate(
     function: Callable[..., Any], needed: Sequence[bool], gradients: Sequence[Any], inputs: Sequence[Any]
 ) -> list[Any]:
@@ -18,12 +28,7 @@ def differentiate(
         function: takes the primitive's inputs, returns its output or a tuple of them, by primitives.
         needed, gradients, inputs: as given to the rule.
     """
-    # An input given twice is two variables of the function: views tell them apart.
-    seen: set[int] = set()
-    values = []
-    for value in inputs:
-        values.append(reshape(value, shape=value.shape) if id(value) in seen else value)
-        seen.add(id(value))
+    values = distinct(inputs)
     with Tape(watch_variables=False) as tape:
         for value, wanted in zip(values, needed, strict=True):
             if wanted:

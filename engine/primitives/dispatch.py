@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import importlib
 import logging
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
 
-from engine.primitives.primitive import Executable, Primitive, Spec
+from engine.primitives.primitive import Array, Executable, Primitive, Spec
 
 logger = logging.getLogger("engine")
 
@@ -47,14 +48,24 @@ def set_device(name: str) -> None:
     _device = name
 
 
-def has_kernel(primitive: Primitive) -> bool:
-    """Whether the active device has a kernel for the primitive, which may still decline."""
-    return device() in primitive.kernels
+def has_kernel(primitive: Primitive, arrays: Sequence[Array] = ()) -> bool:
+    """Whether the active device has a kernel for the primitive, and for arrays so large; it may still decline."""
+    name = device()
+    if name not in primitive.kernels:
+        return False
+    smallest = primitive.smallest[name]
+    return not (arrays and smallest) or max(array.size for array in arrays) >= smallest
 
 
 def prepare(
     primitive: Primitive, inputs: Sequence[Spec], outputs: Sequence[Spec | None], options: dict[str, Any]
 ) -> Executable | None:
     """A kernel of the active device for these specs, or None: the reference runs."""
-    candidate = primitive.kernels.get(device())
-    return None if candidate is None else candidate(inputs, outputs, options)
+    name = device()
+    candidate = primitive.kernels.get(name)
+    if candidate is None:
+        return None
+    smallest = primitive.smallest[name]
+    if smallest and max(math.prod(spec.shape) for spec in inputs) < smallest:
+        return None
+    return candidate(inputs, outputs, options)

@@ -10,6 +10,7 @@ import numpy as np
 from engine.dtypes import as_dtype, is_float
 from engine.primitives.apply import as_value, promoted
 from engine.primitives.casting import cast
+from engine.primitives.pointwise import slope
 from engine.primitives.primitive import (
     Array,
     Primitive,
@@ -206,7 +207,26 @@ _chain(expm1, lambda x, y: add(y, 1))
 _chain(square, lambda x, y: multiply(x, 2))
 _chain(sin, lambda x, y: cos(x))
 _chain(cos, lambda x, y: negative(sin(x)))
-_chain(tanh, lambda x, y: subtract(1, square(y)))
+
+
+@slope
+def tanh_gradient(y: Array) -> Array:
+    """dy · (1 - y²), the gradient of `tanh` from its result."""
+    return 1 - y * y
+
+
+@tanh.gradient
+def _(needed: Any, gradients: Any, outputs: Any, inputs: Any, residuals: Any) -> Any:
+    return [tanh_gradient(gradients[0], outputs[0])]
+
+
+@tanh_gradient.gradient
+def _(needed: Any, gradients: Any, outputs: Any, inputs: Any, residuals: Any) -> Any:
+    (g,), (dy, y) = gradients, inputs
+    return [
+        tanh_gradient(g, y) if needed[0] else None,
+        multiply(multiply(g, dy), multiply(y, -2)) if needed[1] else None,
+    ]
 
 
 # Comparison and logic ------------------------------------------------------------------------------------------------

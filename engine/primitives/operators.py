@@ -10,7 +10,9 @@ import numpy as np
 
 from engine.primitives import elementwise as e
 from engine.primitives import shaping
+from engine.scopes import current_tapes
 from engine.tensor import Value
+from engine.variable import Variable
 
 
 def _index_key(shape: tuple[int, ...], key: Any) -> tuple[Any, ...]:
@@ -66,6 +68,43 @@ def _forward(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return operate
 
 
+# What `array + tensor` and its like come to: NumPy asks its function, and the function asks the tensor.
+_OPERATORS: dict[Any, Callable[[Any, Any], Any]] = {
+    np.add: operator.add,
+    np.subtract: operator.sub,
+    np.multiply: operator.mul,
+    np.true_divide: operator.truediv,
+    np.floor_divide: operator.floordiv,
+    np.remainder: operator.mod,
+    np.power: operator.pow,
+    np.matmul: operator.matmul,
+    np.equal: operator.eq,
+    np.not_equal: operator.ne,
+    np.less: operator.lt,
+    np.less_equal: operator.le,
+    np.greater: operator.gt,
+    np.greater_equal: operator.ge,
+    np.bitwise_and: operator.and_,
+    np.bitwise_or: operator.or_,
+}
+
+
+def _ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    """A function of NumPy's on operands among which are values: an operator's, or one that computes with arrays."""
+    from engine.primitives.apply import as_value
+
+    if ufunc in _OPERATORS and method == "__call__" and not kwargs:
+        operands: list[Any] = [item if isinstance(item, Value) else as_value(item) for item in inputs]
+        return _OPERATORS[ufunc](*operands)
+    values = [item.read() if isinstance(item, Variable) else item for item in inputs if isinstance(item, Value)]
+    if any(tape.wants([item]) for item in values for tape in current_tapes()):
+        raise TypeError(
+            f"np.{ufunc.__name__} would cut the gradient of a tensor of shape {values[0].shape} off: use `engine.ops`, "
+            "or convert the tensor by `numpy()`."
+        )
+    return getattr(ufunc, method)(*(np.asarray(item) if isinstance(item, Value) else item for item in inputs), **kwargs)
+
+
 def _install() -> None:
     both: dict[str, Any] = {
         "add": e.add,
@@ -96,6 +135,7 @@ def _install() -> None:
     for name, function in alone.items():
         setattr(Value, f"__{name}__", lambda self, f=function: f(self))
     Value.__getitem__ = _getitem  # type: ignore[method-assign]
+    Value.__array_ufunc__ = _ufunc  # type: ignore[attr-defined]
 
 
 _install()

@@ -103,6 +103,7 @@ class Primitive:
         self.checked = checked  # the rule refuses what the reference would take: it is asked before each eager run
         self.gradient_rule: GradientRule | None = None
         self.kernels: dict[str, Prepare] = {}
+        self.smallest: dict[str, int] = {}  # by device: the elements from which on its kernel gains
 
     def gradient(self, rule: GradientRule) -> GradientRule:
         """Registers the gradient rule.
@@ -180,11 +181,15 @@ def primitive(
     return declare
 
 
-def kernel(target: Primitive, device: str) -> Callable[[Prepare], Prepare]:
-    """Registers `prepare(input specs, output specs, options) -> Executable | None` for a primitive on a device."""
+def kernel(target: Primitive, device: str, smallest: int = 0) -> Callable[[Prepare], Prepare]:
+    """Registers `prepare(input specs, output specs, options) -> Executable | None` for a primitive on a device.
+
+    Where the largest input has fewer than `smallest` elements the kernel is not even asked.
+    """
 
     def register(prepare: Prepare) -> Prepare:
         target.kernels[device] = prepare
+        target.smallest[device] = smallest
         return prepare
 
     return register

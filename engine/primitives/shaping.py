@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from engine.primitives.primitive import Array, Spec, primitive, same_rule
-from engine.primitives.sums import sum_over
+from engine.primitives.sums import sum_over, sums_by_index
 
 
 def _view_rule(function: Any) -> Any:
@@ -256,10 +256,10 @@ def _scatter_rule(x: Spec, indices: Spec, shape: tuple[int, ...], axis: int) -> 
 @primitive(_scatter_rule)
 def scatter_add(x: Array, indices: Array, shape: tuple[int, ...], axis: int) -> Array:
     """Zeros of `shape` to which `x` is added at `indices` along `axis`: the transpose of `gather`."""
-    result = np.zeros(shape, x.dtype)
-    key: Any = (*(slice(None),) * axis, indices)
-    np.add.at(result, key, x)
-    return result
+    before, after = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+    rows = np.moveaxis(x.reshape(before, indices.size, after), 1, 0).reshape(indices.size, before * after)
+    sums = sums_by_index(rows, indices.reshape(-1), shape[axis])
+    return np.moveaxis(sums.reshape(shape[axis], before, after), 0, 1).reshape(shape)
 
 
 @scatter_add.gradient

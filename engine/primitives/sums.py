@@ -42,3 +42,34 @@ def sum_over(x: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array:
     width = int(np.prod(shape, dtype=np.int64))
     rows = x.reshape(x.size // width if width else 0, width).astype(wide, copy=False)
     return column_sums(rows).reshape((1,) * len(axes) * keepdims + shape)
+
+
+_NARROW = 8  # columns up to which single additions are fastest
+_FEW = 4  # rows of one index that are added all indices at a time
+
+
+def sums_by_index(rows: Array, indices: Array, count: int) -> Array:
+    """A matrix of `count` rows, each the sum of the `rows` (n, columns) at whose place its index stands.
+
+    Several times faster than `np.add.at` on wide rows: these are sorted by index first. Half types accumulate in
+    float32; indices may be negative, counted from the end.
+    """
+    wide = rows.astype(accumulation_dtype(rows.dtype), copy=False)
+    result = np.zeros((count, rows.shape[1]), wide.dtype)
+    if wide.shape[1] <= _NARROW or wide.dtype.kind != "f":
+        np.add.at(result, indices, wide)
+        return result.astype(rows.dtype, copy=False)
+    indices = np.where(indices < 0, indices + count, indices)
+    order = np.argsort(indices, kind="stable")
+    inside = indices[order]
+    starts = np.flatnonzero(np.concatenate(([True], inside[1:] != inside[:-1]))[: len(inside)])
+    lengths = np.diff(starts, append=len(inside))
+    places = inside[starts]
+    seldom = lengths <= _FEW
+    for step in range(_FEW):
+        some = seldom & (lengths > step)
+        result[places[some]] += wide[order[starts[some] + step]]
+    often = ~seldom
+    for place, start, length in zip(*(array[often].tolist() for array in (places, starts, lengths)), strict=True):
+        result[place] = column_sums(wide[order[start : start + length]])
+    return result.astype(rows.dtype, copy=False)

@@ -28,8 +28,11 @@ class Runtime(IntEnum):
 
 
 class DataType(IntEnum):
+    FLOAT16 = 1
+    BFLOAT16 = 2
     FLOAT32 = 3
     INT32 = 4
+    INT8 = 5
     UINT8 = 6
 
 
@@ -45,9 +48,73 @@ class Propagation(IntEnum):
 
 class Algorithm(IntEnum):
     CONVOLUTION_DIRECT = 1
-    RELU_BY_RESULT = 256
+    DECONVOLUTION_DIRECT = 10
     MAX_POOLING = 511
     AVERAGE_POOLING_EXCLUDING_PADDING = 1023
+
+
+class Elementwise(IntEnum):
+    """Functions of one number, with the meaning of alpha and beta."""
+
+    RELU = 32  # alpha: slope below 0
+    TANH = 33
+    ELU = 34  # alpha
+    SQUARE = 35
+    ABSOLUTE = 36
+    SQUARE_ROOT = 37
+    LINEAR = 38  # alpha · x + beta
+    SOFTPLUS = 39  # log(1 + exp(alpha · x)) / alpha
+    HARD_SIGMOID = 40  # clip(alpha · x + beta, 0, 1)
+    SIGMOID = 41
+    EXPONENTIAL = 42
+    GELU_BY_TANH = 43
+    SWISH = 44  # x · sigmoid(alpha · x)
+    LOGARITHM = 45
+    CLIP = 47  # to [alpha, beta], both included for the gradient
+    POWER = 48  # alpha · x ** beta
+    GELU_BY_ERF = 49
+    ROUND = 50
+    MISH = 51
+    HARD_SWISH = 52  # x · clip(alpha · x + beta, 0, 1)
+
+
+class ElementwiseByResult(IntEnum):
+    """Functions whose gradient is computed from their result."""
+
+    RELU = 256
+    TANH = 257
+    SIGMOID = 260
+
+
+class BinaryAlgorithm(IntEnum):
+    ADD = 131056
+    MULTIPLY = 131057
+    MAXIMUM = 131058
+    MINIMUM = 131059
+    DIVIDE = 131060
+    SUBTRACT = 131061
+
+
+class Direction(IntEnum):
+    """In which order a recurrent layer goes through time."""
+
+    FORWARDS = 1
+    BACKWARDS = 2
+
+
+class ReductionAlgorithm(IntEnum):
+    SUM = 196596
+    MEAN = 196598
+
+
+class SoftmaxAlgorithm(IntEnum):
+    ACCURATE = 196608
+    LOGARITHM = 196609
+
+
+class ResamplingAlgorithm(IntEnum):
+    NEAREST = 196592
+    LINEAR = 196593
 
 
 class Query(IntEnum):
@@ -60,12 +127,18 @@ class Query(IntEnum):
     RESULT_GRADIENT = 134
     WORKSPACE = 135
     SCRATCHPAD = 136
+    ANY_ARGUMENT = 255  # by the argument's number as index
 
 
 class Argument(IntEnum):
     SOURCE = 1
+    SECOND_SOURCE = 2
+    THIRD_SOURCE = 3
     RESULT = 17
+    SECOND_RESULT = 18
+    THIRD_RESULT = 19
     WEIGHTS = 33
+    SECOND_WEIGHTS = 34
     BIAS = 41
     MEAN = 49
     VARIANCE = 50
@@ -74,11 +147,20 @@ class Argument(IntEnum):
     WORKSPACE = 64
     SCRATCHPAD = 80
     SOURCE_GRADIENT = 129
+    SECOND_SOURCE_GRADIENT = 130
+    THIRD_SOURCE_GRADIENT = 131
     RESULT_GRADIENT = 145
+    SECOND_RESULT_GRADIENT = 146
+    THIRD_RESULT_GRADIENT = 147
     WEIGHTS_GRADIENT = 161
+    SECOND_WEIGHTS_GRADIENT = 162
     BIAS_GRADIENT = 169
     SCALE_GRADIENT = 255
     SHIFT_GRADIENT = 256
+    MULTIPLE_SOURCES = 1024  # plus the number of the source, counted from 0
+    SCALES = 4096  # or-ed with the argument that the scales belong to
+    POST_OPERATION_DEPTHWISE = 16384  # or-ed with an argument of the appended depthwise convolution
+    POST_OPERATION = 32768  # times the post-operation's number, counted from 1
 
 
 CPU = 1
@@ -90,3 +172,6 @@ MAXIMUM_RANK = 12
 GIVEN_STATISTICS = 1
 WITH_SCALE = 2
 WITH_SHIFT = 4
+
+# Flag of recurrent layers: their gradient by weights overwrites what is there, rather than adding to it.
+OVERWRITE_WEIGHTS_GRADIENT = 1

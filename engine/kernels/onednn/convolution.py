@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from engine.kernels.onednn.attributes import Attributes
 from engine.kernels.onednn.constants import Algorithm, Argument, Propagation, Query
-from engine.kernels.onednn.executable import OneDnnExecutable, Port
+from engine.kernels.onednn.executable import Description, OneDnnExecutable, Port
 from engine.kernels.onednn.handles import MemoryDescriptor, PrimitiveDescriptor, dims
-from engine.kernels.onednn.layouts import MAXIMUM_SPACE, channels_last, declining, is_plain_float, permuted, row_major
+from engine.kernels.onednn.layouts import (
+    FLOAT32,
+    MAXIMUM_SPACE,
+    channels_last,
+    declining,
+    is_plain_float,
+    permuted,
+    row_major,
+)
 from engine.primitives.convolution import convolution, convolution_input_gradient, convolution_kernel_gradient
 from engine.primitives.primitive import Executable, Spec, kernel
 
@@ -25,24 +36,26 @@ class _Convolution(NamedTuple):
     geometry: tuple[Any, ...]
 
     @classmethod
-    def of(cls, source: _Shape, weights: _Shape, result: _Shape, options: dict[str, Any]) -> _Convolution:
-        plain, lengths = _weights(weights, options.get("groups", 1))
-        padding = options["padding"]
-        geometry = (
-            dims(options["strides"]),
-            dims([rate - 1 for rate in options["dilation"]]),  # oneDNN counts the gaps
-            dims([before for before, _ in padding]),
-            dims([after for _, after in padding]),
-        )
+    def of(
+        cls,
+        source: _Shape,
+        weights: _Shape,
+        result: _Shape,
+        options: dict[str, Any],
+        dtypes: tuple[np.dtype[Any], np.dtype[Any], np.dtype[Any]] = (FLOAT32, FLOAT32, FLOAT32),
+    ) -> _Convolution:
+        plain, lengths = _weights(weights, options.get("groups", 1), dtypes[1])
         return cls(
-            channels_last(source),
+            channels_last(source, dtypes[0]),
             plain,
-            MemoryDescriptor.any_layout(lengths),
-            channels_last(result),
-            geometry,
+            MemoryDescriptor.any_layout(lengths, dtypes[1]),
+            channels_last(result, dtypes[2]),
+            geometry(options),
         )
 
-    def forward(self, propagation: Propagation, bias: MemoryDescriptor | None) -> PrimitiveDescriptor:
+    def forward(
+        self, propagation: Propagation, bias: MemoryDescriptor | None, attributes: Attributes | None = None
+    ) -> PrimitiveDescriptor:
         return PrimitiveDescriptor(
             "convolution_forward",
             propagation,
@@ -52,10 +65,22 @@ class _Convolution(NamedTuple):
             bias,
             self.result,
             *self.geometry,
+            attributes=attributes,
         )
 
 
-def _weights(shape: _Shape, groups: int) -> tuple[MemoryDescriptor, tuple[int, ...]]:
+def geometry(options: dict[str, Any]) -> tuple[Any, ...]:
+    """Strides, dilation and padding of a convolution as arguments of the C functions."""
+    padding = options["padding"]
+    return (
+        dims(options["strides"]),
+        dims([rate - 1 for rate in options["dilation"]]),  # oneDNN counts the gaps
+        dims([before for before, _ in padding]),
+        dims([after for _, after in padding]),
+    )
+
+
+def _weights(shape: _Shape, groups: int, dtype: np.dtype[Any]) -> tuple[MemoryDescriptor, tuple[int, ...]]:
     """Weights (*window, input channels of a group, output channels): the descriptor, and its lengths."""
     window, inputs, results = tuple(shape[:-2]), shape[-2], shape[-1]
     space = range(len(window))
@@ -66,11 +91,21 @@ def _weights(shape: _Shape, groups: int) -> tuple[MemoryDescriptor, tuple[int, .
         # The groups are the outer part of the output channels.
         axes = (len(window) + 1, len(window) + 2, len(window), *space)
         split = (*window, inputs, groups, results // groups)
-    return permuted(split, axes), tuple(split[axis] for axis in axes)
+    return permuted(split, axes, dtype), tuple(split[axis] for axis in axes)
+
+
+def has_space(rank: int) -> bool:
+    """Whether oneDNN knows convolutions of arrays with so many axes."""
+    return 1 <= rank - 2 <= MAXIMUM_SPACE
+
+
+def convolution_weights(shape: _Shape, groups: int) -> MemoryDescriptor:
+    """How float32 weights (*window, input channels of a group, output channels) lie."""
+    return _weights(shape, groups, FLOAT32)[0]
 
 
 def _is_supported(specs: Sequence[Spec | None], rank: int) -> bool:
-    return 1 <= rank - 2 <= MAXIMUM_SPACE and all(is_plain_float(spec) for spec in specs)
+    return has_space(rank) and all(is_plain_float(spec) for spec in specs)
 
 
 @kernel(convolution, device="onednn")
@@ -81,16 +116,27 @@ def prepare_convolution(
     """y = x * w, plus a bias where a third input is given."""
     result = outputs[0]
     assert result is not None
-    if not _is_supported([*inputs, result], len(result.shape)):
+    if not all(is_plain_float(spec) for spec in (*inputs, result)):
         return None
-    shapes = _Convolution.of(inputs[0].shape, inputs[1].shape, result.shape, options)
+    head = describe_convolution(inputs, result, options)
+    return None if head is None else OneDnnExecutable(*head, inputs)
+
+
+def describe_convolution(
+    inputs: Sequence[Spec], result: Spec, options: dict[str, Any], attributes: Attributes | None = None
+) -> Description | None:
+    """A forward convolution of (x, w[, bias]) in their data types; None where it has too many axes."""
+    if not has_space(len(result.shape)):
+        return None
+    dtypes = inputs[0].dtype, inputs[1].dtype, result.dtype
+    shapes = _Convolution.of(inputs[0].shape, inputs[1].shape, result.shape, options, dtypes)
     ports = [Port(Argument.SOURCE, 0, shapes.source), Port(Argument.WEIGHTS, 1, shapes.weights, Query.WEIGHTS)]
     bias = None
     if len(inputs) == 3:
-        bias = row_major(inputs[2].shape)
+        bias = row_major(inputs[2].shape, inputs[2].dtype)
         ports.append(Port(Argument.BIAS, 2, bias))
-    description = shapes.forward(Propagation.INFERENCE, bias)
-    return OneDnnExecutable(description, ports, [Port(Argument.RESULT, 0, shapes.result)], inputs)
+    description = shapes.forward(Propagation.INFERENCE, bias, attributes)
+    return Description(description, ports, [Port(Argument.RESULT, 0, shapes.result)])
 
 
 @kernel(convolution_input_gradient, device="onednn")

@@ -36,16 +36,26 @@ class Port(NamedTuple):
     """One argument of a primitive.
 
     Attributes:
-        argument: which one it is to oneDNN.
+        argument: which one it is to oneDNN, an `Argument` or several or-ed.
         position: its place among the inputs or the outputs.
         plain: how the engine's array lies in memory.
         query: the argument's layout in the primitive's description; None: `plain` itself is taken.
+        number: which of several arguments that answer to one query, as a recurrent layer's weights.
     """
 
-    argument: Argument
+    argument: int
     position: int
     plain: MemoryDescriptor
     query: Query | None = None
+    number: int = 0
+
+
+class Description(NamedTuple):
+    """A primitive's description with its arguments: what an executable is made of."""
+
+    primitive: PrimitiveDescriptor
+    inputs: Sequence[Port]
+    outputs: Sequence[Port]
 
 
 class Packing:
@@ -103,6 +113,9 @@ class OneDnnExecutable:
         input_specs: inputs among them that are constant are packed where their layout differs.
         wanted: for each output index whether somebody wants it; default: all.
         inplace: pairs (output, input) that may share one buffer.
+        accumulates: the input that the first output starts from, since the primitive adds to what is there. The two
+            should share one buffer; where they do not, it is copied first.
+        constants: arguments that are the primitive's own, such as scales: (argument, one-dimensional array).
     """
 
     def __init__(
@@ -113,9 +126,11 @@ class OneDnnExecutable:
         input_specs: Sequence[Spec],
         wanted: Sequence[bool] | None = None,
         inplace: Sequence[tuple[int, int]] = (),
+        accumulates: int | None = None,
+        constants: Sequence[tuple[int, Array]] = (),
     ) -> None:
         self.implementation = description.implementation
-        self.inplace: Sequence[tuple[int, int]] = tuple(inplace)
+        self.inplace: Sequence[tuple[int, int]] = tuple(inplace) if accumulates is None else ((0, accumulates),)
         self.packings: dict[int, Callable[[Array], Any]] = {}
         self._description = description
         self._primitive = Primitive(description)
@@ -124,6 +139,14 @@ class OneDnnExecutable:
         self._temporaries = 0
         self._inputs = [self._input(port, input_specs[port.position].constant) for port in inputs]
         self._outputs = [self._output(port, wanted is None or wanted[port.position]) for port in outputs]
+        self._accumulates = accumulates
+        self._constants = [
+            (argument, MemoryDescriptor.strided(array.shape, [1], array.dtype), array) for argument, array in constants
+        ]
+        self._copy: tuple[Primitive, MemoryDescriptor] | None = None
+        if accumulates is not None:
+            plain = self._outputs[0].port.plain
+            self._copy = Primitive(reorder(plain, plain)), plain
         # The scratchpads of the primitive and of the reorders share the start, as only one runs at a time.
         self._temporaries_start = _aligned(self._pads_end)
         self.scratch_bytes = self._temporaries_start + self._temporaries
@@ -142,6 +165,16 @@ class OneDnnExecutable:
         after: list[Any] = []
         arguments: list[tuple[int, MemoryDescriptor, int]] = []
         memories: list[int] = []
+        if self._copy is not None:
+            assert self._accumulates is not None
+            first = outputs[0]
+            assert first is not None
+            start, target = address(inputs[self._accumulates]), address(first)
+            if start != target:
+                copy, plain = self._copy
+                before.append(
+                    _step(copy, [(Argument.SOURCE, plain, start), (Argument.RESULT, plain, target)], memories)
+                )
         for side in self._inputs:
             place = address(inputs[side.port.position])
             if side.reorder is not None:
@@ -161,6 +194,8 @@ class OneDnnExecutable:
                 step = self._reorder_step(side, side.wanted, inside, side.port.plain, address(array), base, memories)
                 after.append(step)
             arguments.append((side.port.argument, side.wanted, place))
+        for argument, layout, array in self._constants:
+            arguments.append((argument, layout, address(array)))
         if self._pad is not None:
             arguments.append((Argument.SCRATCHPAD, self._pad, base))
         steps = [*before, _step(self._primitive, arguments, memories), *after]
@@ -171,7 +206,7 @@ class OneDnnExecutable:
     # Preparation -------------------------------------------------------------------------------------------------
 
     def _layout(self, port: Port) -> MemoryDescriptor:
-        found = None if port.query is None else self._description.descriptor(port.query)
+        found = None if port.query is None else self._description.descriptor(port.query, port.number)
         return port.plain if found is None or found == port.plain else found
 
     def _input(self, port: Port, constant: bool) -> _Side:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from ctypes import byref, c_char_p, c_void_p
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from engine.kernels.onednn.constants import (
@@ -21,11 +22,14 @@ from engine.kernels.onednn.library import Dims, load
 
 library = load()
 
-_DATA_TYPES = {
+DATA_TYPES = {
     np.dtype(np.float32): DataType.FLOAT32,
+    np.dtype(ml_dtypes.bfloat16): DataType.BFLOAT16,
     np.dtype(np.int32): DataType.INT32,
+    np.dtype(np.int8): DataType.INT8,
     np.dtype(np.uint8): DataType.UINT8,
 }
+_FLOAT32 = np.dtype(np.float32)
 
 
 def created(function: Any, *arguments: Any) -> int:
@@ -64,13 +68,13 @@ class MemoryDescriptor(Owned):
     def strided(cls, lengths: Sequence[int], strides: Sequence[int], dtype: np.dtype[Any]) -> MemoryDescriptor:
         """A plain layout; strides count elements."""
         create = library.dnnl_memory_desc_create_with_strides
-        return cls(created(create, len(lengths), dims(lengths), _DATA_TYPES[dtype], dims(strides)))
+        return cls(created(create, len(lengths), dims(lengths), DATA_TYPES[dtype], dims(strides)))
 
     @classmethod
-    def any_layout(cls, lengths: Sequence[int]) -> MemoryDescriptor:
-        """float32 in whatever layout a primitive prefers."""
+    def any_layout(cls, lengths: Sequence[int], dtype: np.dtype[Any] = _FLOAT32) -> MemoryDescriptor:
+        """Whatever layout a primitive prefers."""
         create = library.dnnl_memory_desc_create_with_tag
-        return cls(created(create, len(lengths), dims(lengths), DataType.FLOAT32, Tag.ANY))
+        return cls(created(create, len(lengths), dims(lengths), DATA_TYPES[dtype], Tag.ANY))
 
     @property
     def nbytes(self) -> int:
@@ -92,6 +96,7 @@ class PrimitiveDescriptor(Owned):
     Args:
         name: the operation in the function's name, as in "convolution_forward".
         arguments: what the function takes between the engine and the attributes.
+        attributes: an `Attributes`; default: none but the caller's scratch memory.
 
     Raises:
         UnimplementedError: the library cannot do this.
@@ -100,11 +105,14 @@ class PrimitiveDescriptor(Owned):
 
     __slots__ = ()
 
-    def __init__(self, name: str, *arguments: Any) -> None:
+    def __init__(self, name: str, *arguments: Any, attributes: Owned | None = None) -> None:
         create = getattr(library, f"dnnl_{name}_primitive_desc_create")
         first = () if name == "reorder" else (engine,)
         plain = [argument.handle if isinstance(argument, Owned) else argument for argument in arguments]
-        super().__init__(created(create, *first, *plain, attributes.handle), library.dnnl_primitive_desc_destroy)
+        super().__init__(
+            created(create, *first, *plain, (attributes or _plain_attributes).handle),
+            library.dnnl_primitive_desc_destroy,
+        )
 
     @property
     def implementation(self) -> str:
@@ -113,9 +121,9 @@ class PrimitiveDescriptor(Owned):
         library.dnnl_primitive_desc_query(self.handle, Query.IMPLEMENTATION, 0, byref(text))
         return (text.value or b"").decode()
 
-    def descriptor(self, query: Query) -> MemoryDescriptor | None:
+    def descriptor(self, query: Query, index: int = 0) -> MemoryDescriptor | None:
         """The layout of one argument; None where the primitive has no such argument."""
-        borrowed = library.dnnl_primitive_desc_query_md(self.handle, query, 0)
+        borrowed = library.dnnl_primitive_desc_query_md(self.handle, query, index)
         if not borrowed or not library.dnnl_memory_desc_get_size(borrowed):
             return None
         return MemoryDescriptor(created(library.dnnl_memory_desc_clone, borrowed))
@@ -130,9 +138,9 @@ class Primitive(Owned):
         super().__init__(created(library.dnnl_primitive_create, descriptor.handle), library.dnnl_primitive_destroy)
 
 
-def reorder(source: MemoryDescriptor, target: MemoryDescriptor) -> PrimitiveDescriptor:
-    """The description of a copy from one layout to another."""
-    return PrimitiveDescriptor("reorder", source, engine, target, engine)
+def reorder(source: MemoryDescriptor, target: MemoryDescriptor, attributes: Owned | None = None) -> PrimitiveDescriptor:
+    """The description of a copy from one layout or data type to another."""
+    return PrimitiveDescriptor("reorder", source, engine, target, engine, attributes=attributes)
 
 
 def _user_scratchpad() -> Owned:
@@ -145,7 +153,7 @@ def _user_scratchpad() -> Owned:
 engine = created(library.dnnl_engine_create, CPU, 0)
 stream = created(library.dnnl_stream_create, engine, STREAM_IN_ORDER)
 # Scratch memory of the library's own would tie a primitive to the thread that created it.
-attributes = _user_scratchpad()
+_plain_attributes = _user_scratchpad()
 
 
 def address(array: np.ndarray[Any, Any]) -> int:

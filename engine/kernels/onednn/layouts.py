@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.dtypes import BFLOAT16
 from engine.kernels.onednn.executable import OneDnnExecutable
 from engine.kernels.onednn.handles import MemoryDescriptor
 from engine.kernels.onednn.library import OneDnnError, UnimplementedError
@@ -21,6 +22,8 @@ from engine.primitives.primitive import Executable, Prepare, Spec
 logger = logging.getLogger("engine")
 
 FLOAT32 = np.dtype(np.float32)
+EIGHT_BITS = (np.dtype(np.uint8), np.dtype(np.int8))
+REDUCED = (*EIGHT_BITS, BFLOAT16)  # what plans of reduced precision hold
 MAXIMUM_SPACE = 3
 
 

@@ -71,6 +71,15 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "dnnl_primitive_attr_create": (_new,),
     "dnnl_primitive_attr_destroy": (c_void_p,),
     "dnnl_primitive_attr_set_scratchpad_mode": (c_void_p, c_int),
+    "dnnl_primitive_attr_set_post_ops": (c_void_p, c_void_p),
+    "dnnl_primitive_attr_set_scales_mask": (c_void_p, c_int, c_int),
+    "dnnl_post_ops_create": (_new,),
+    "dnnl_post_ops_destroy": (c_void_p,),
+    "dnnl_post_ops_append_eltwise": (c_void_p, c_int, c_float, c_float),
+    "dnnl_post_ops_append_binary": (c_void_p, c_int, c_void_p),
+    "dnnl_post_ops_append_sum": (c_void_p, c_float, c_int, c_int),
+    # The types of weights, bias and result; kernel, stride, padding.
+    "dnnl_post_ops_append_dw": (c_void_p, c_int, c_int, c_int, c_int64, c_int64, c_int64),
     "dnnl_primitive_desc_query": (c_void_p, c_int, c_int, c_void_p),
     "dnnl_primitive_desc_destroy": (c_void_p,),
     "dnnl_primitive_create": (_new, c_void_p),
@@ -89,6 +98,10 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "dnnl_convolution_backward_weights_primitive_desc_create": (
         *(_new, c_void_p, c_int, c_void_p, c_void_p, c_void_p, c_void_p),
         *(_dims, _dims, _dims, _dims, c_void_p, c_void_p),
+    ),
+    "dnnl_deconvolution_forward_primitive_desc_create": (
+        *(_new, c_void_p, c_int, c_int, c_void_p, c_void_p, c_void_p, c_void_p),
+        *(_dims, _dims, _dims, _dims, c_void_p),
     ),
     "dnnl_matmul_primitive_desc_create": (_new, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p),
     # Strides, window, dilations, paddings.
@@ -111,6 +124,61 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     ),
     "dnnl_batch_normalization_backward_primitive_desc_create": (
         *(_new, c_void_p, c_int, c_void_p, c_void_p, c_void_p, c_float, c_uint, c_void_p, c_void_p),
+    ),
+    "dnnl_layer_normalization_forward_primitive_desc_create": (
+        *(_new, c_void_p, c_int, c_void_p, c_void_p, c_void_p, c_float, c_uint, c_void_p),
+    ),
+    "dnnl_layer_normalization_backward_primitive_desc_create": (
+        *(_new, c_void_p, c_int, c_void_p, c_void_p, c_void_p, c_void_p, c_float, c_uint, c_void_p, c_void_p),
+    ),
+    # Propagation, algorithm; source, result, axis.
+    "dnnl_softmax_forward_primitive_desc_create": (_new, c_void_p, c_int, c_int, c_void_p, c_void_p, c_int, c_void_p),
+    "dnnl_softmax_backward_primitive_desc_create": (
+        *(_new, c_void_p, c_int, c_void_p, c_void_p, c_void_p, c_int, c_void_p, c_void_p),
+    ),
+    "dnnl_binary_primitive_desc_create": (_new, c_void_p, c_int, c_void_p, c_void_p, c_void_p, c_void_p),
+    # Algorithm; source, result; p and epsilon of norms.
+    "dnnl_reduction_primitive_desc_create": (_new, c_void_p, c_int, c_void_p, c_void_p, c_float, c_float, c_void_p),
+    # Result, how many sources, axis, the sources.
+    "dnnl_concat_primitive_desc_create": (_new, c_void_p, c_void_p, c_int, c_int, _new, c_void_p),
+    # Propagation, algorithm, factors; source, result.
+    "dnnl_resampling_forward_primitive_desc_create": (
+        *(_new, c_void_p, c_int, c_int, POINTER(c_float), c_void_p, c_void_p, c_void_p),
+    ),
+    "dnnl_resampling_backward_primitive_desc_create": (
+        *(_new, c_void_p, c_int, POINTER(c_float), c_void_p, c_void_p, c_void_p, c_void_p),
+    ),
+    # Propagation, direction; source, states, weights, peephole, projection, bias, results; flags, attributes.
+    "dnnl_lstm_forward_primitive_desc_create": (*(_new, c_void_p, c_int, c_int), *(c_void_p,) * 11, c_uint, c_void_p),
+    # The same arrays, then their gradients; the forward description as a hint.
+    "dnnl_lstm_backward_primitive_desc_create": (
+        *(_new, c_void_p, c_int, c_int),
+        *(c_void_p,) * 22,
+        *(c_uint, c_void_p, c_void_p),
+    ),
+    # Propagation, direction; source, state, weights, bias, results.
+    "dnnl_gru_forward_primitive_desc_create": (*(_new, c_void_p, c_int, c_int), *(c_void_p,) * 7, c_uint, c_void_p),
+    "dnnl_gru_backward_primitive_desc_create": (
+        *(_new, c_void_p, c_int, c_int),
+        *(c_void_p,) * 14,
+        *(c_uint, c_void_p, c_void_p),
+    ),
+    "dnnl_lbr_gru_forward_primitive_desc_create": (*(_new, c_void_p, c_int, c_int), *(c_void_p,) * 7, c_uint, c_void_p),
+    "dnnl_lbr_gru_backward_primitive_desc_create": (
+        *(_new, c_void_p, c_int, c_int),
+        *(c_void_p,) * 14,
+        *(c_uint, c_void_p, c_void_p),
+    ),
+    # Also the activation, before the direction, and its alpha and beta.
+    "dnnl_vanilla_rnn_forward_primitive_desc_create": (
+        *(_new, c_void_p, c_int, c_int, c_int),
+        *(c_void_p,) * 7,
+        *(c_uint, c_float, c_float, c_void_p),
+    ),
+    "dnnl_vanilla_rnn_backward_primitive_desc_create": (
+        *(_new, c_void_p, c_int, c_int, c_int),
+        *(c_void_p,) * 14,
+        *(c_uint, c_float, c_float, c_void_p, c_void_p),
     ),
 }
 
@@ -216,6 +284,8 @@ def _declare(library: ctypes.CDLL) -> None:
     library.dnnl_memory_desc_get_size.restype = c_size_t
     library.dnnl_primitive_desc_query_md.argtypes = (c_void_p, c_int, c_int)
     library.dnnl_primitive_desc_query_md.restype = c_void_p
+    library.dnnl_get_effective_cpu_isa.argtypes = ()
+    library.dnnl_get_effective_cpu_isa.restype = c_int
     # The hot call: whoever makes it looks at the status itself.
     library.dnnl_primitive_execute.argtypes = (c_void_p, c_void_p, c_int, c_void_p)
     library.dnnl_primitive_execute.restype = c_int

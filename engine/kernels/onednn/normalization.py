@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from engine.kernels.onednn.attributes import Attributes
 from engine.kernels.onednn.constants import (
     GIVEN_STATISTICS,
     WITH_SCALE,
@@ -13,7 +14,7 @@ from engine.kernels.onednn.constants import (
     Argument,
     Propagation,
 )
-from engine.kernels.onednn.executable import OneDnnExecutable, Port
+from engine.kernels.onednn.executable import Description, OneDnnExecutable, Port
 from engine.kernels.onednn.handles import MemoryDescriptor, PrimitiveDescriptor
 from engine.kernels.onednn.layouts import channels_last, declining, is_plain_float, row_major
 from engine.primitives.normalization import (
@@ -37,8 +38,16 @@ def _layouts(x: Spec) -> tuple[MemoryDescriptor, MemoryDescriptor]:
     return channels_last((1, math.prod(x.shape[:-1]), 1, channels)), row_major((channels,))
 
 
-def _forward(propagation: Propagation, data: MemoryDescriptor, epsilon: float, flags: int) -> PrimitiveDescriptor:
-    return PrimitiveDescriptor("batch_normalization_forward", propagation, data, data, epsilon, flags)
+def _forward(
+    propagation: Propagation,
+    data: MemoryDescriptor,
+    epsilon: float,
+    flags: int,
+    attributes: Attributes | None = None,
+) -> PrimitiveDescriptor:
+    return PrimitiveDescriptor(
+        "batch_normalization_forward", propagation, data, data, epsilon, flags, attributes=attributes
+    )
 
 
 @kernel(batch_normalization, device="onednn")
@@ -47,10 +56,19 @@ def prepare_inference(
     inputs: Sequence[Spec], outputs: Sequence[Spec | None], options: dict[str, Any]
 ) -> Executable | None:
     """y from (x, mean, variance, gamma, beta)."""
+    head = describe_batch_normalization(inputs, inputs[0], options)
+    return None if head is None else OneDnnExecutable(*head, inputs, inplace=[(0, 0)])
+
+
+def describe_batch_normalization(
+    inputs: Sequence[Spec], result: Spec, options: dict[str, Any], attributes: Attributes | None = None
+) -> Description | None:
+    """Normalisation of (x, mean, variance, gamma, beta); None where the arrays are not what the kernel takes."""
     if not _is_supported(*inputs):
         return None
     data, parameter = _layouts(inputs[0])
-    description = _forward(Propagation.INFERENCE, data, options["epsilon"], _SCALED | GIVEN_STATISTICS)
+    flags = _SCALED | GIVEN_STATISTICS
+    description = _forward(Propagation.INFERENCE, data, options["epsilon"], flags, attributes)
     ports = [
         Port(Argument.SOURCE, 0, data),
         Port(Argument.MEAN, 1, parameter),
@@ -58,7 +76,7 @@ def prepare_inference(
         Port(Argument.SCALE, 3, parameter),
         Port(Argument.SHIFT, 4, parameter),
     ]
-    return OneDnnExecutable(description, ports, [Port(Argument.RESULT, 0, data)], inputs)
+    return Description(description, ports, [Port(Argument.RESULT, 0, data)])
 
 
 @kernel(batch_normalization_training, device="onednn")

@@ -12,7 +12,7 @@ from typing import Any
 from engine.kernels.onednn.constants import Algorithm, Argument, Propagation, Query
 from engine.kernels.onednn.executable import OneDnnExecutable, Port
 from engine.kernels.onednn.handles import MemoryDescriptor, PrimitiveDescriptor, dims
-from engine.kernels.onednn.layouts import MAXIMUM_SPACE, channels_last, declining, is_plain_float
+from engine.kernels.onednn.layouts import MAXIMUM_SPACE, REDUCED, channels_last, declining, is_plain_float
 from engine.primitives.pooling import (
     average_pooling,
     average_pooling_gradient,
@@ -35,6 +35,10 @@ def _geometry(options: dict[str, Any]) -> tuple[Any, ...]:
 
 def _is_supported(*specs: Spec) -> bool:
     return 1 <= len(specs[0].shape) - 2 <= MAXIMUM_SPACE and all(is_plain_float(spec) for spec in specs)
+
+
+def _is_reduced(x: Spec) -> bool:
+    return 1 <= len(x.shape) - 2 <= MAXIMUM_SPACE and x.dtype in REDUCED and 0 not in x.shape
 
 
 def _forward(
@@ -65,9 +69,9 @@ def prepare_max_pooling(
     """
     y, indices = outputs
     (x,) = inputs
-    if y is None or not _is_supported(x, y):
+    if y is None or not (_is_supported(x, y) or (indices is None and _is_reduced(x))):
         return None
-    source, result = channels_last(x.shape), channels_last(y.shape)
+    source, result = channels_last(x.shape, x.dtype), channels_last(y.shape, y.dtype)
     propagation = Propagation.INFERENCE if indices is None else Propagation.TRAINING
     description = _forward(propagation, Algorithm.MAX_POOLING, source, result, options)
     ports = [Port(Argument.RESULT, 0, result)]

@@ -76,3 +76,29 @@ POOLINGS = {
     "one dimension": pooling((2, 21, 3), (3,), (2,), ((1, 1),)),
     "three dimensions": pooling((2, 7, 8, 9, 16), (2, 2, 2), (2, 2, 2), ((0, 1), (0, 0), (0, 1))),
 }
+
+
+def recurrent(
+    name: str, batch: int, time: int, features: int, units: int, **options: Any
+) -> tuple[str, list[tuple[int, ...]], dict[str, Any]]:
+    """The primitive's name, the shapes of its inputs and its options."""
+    gates = {"lstm": 4, "gru": 3, "simple_rnn": 1}[name]
+    blocks = 4 if options.get("reset_after") else gates
+    states = [(batch, units)] * (2 if name == "lstm" else 1)
+    weights = [(features, gates * units), (units, gates * units), (blocks * units,)]
+    return name, [(batch, time, features), *states, *weights], options
+
+
+RECURRENT = {
+    "lstm": recurrent("lstm", 16, 6, 32, 64),
+    "lstm, odd lengths": recurrent("lstm", 3, 5, 4, 7),
+    "lstm, one of everything": recurrent("lstm", 1, 1, 1, 1),
+    "lstm, backwards": recurrent("lstm", 5, 4, 17, 16, backwards=True),
+    "lstm, batch of one": recurrent("lstm", 1, 10, 3, 33),
+    "gru": recurrent("gru", 8, 6, 32, 48, reset_after=True),
+    "gru, odd lengths": recurrent("gru", 3, 1, 5, 9, reset_after=True, backwards=True),
+    "gru, reset before": recurrent("gru", 8, 6, 32, 48, reset_after=False),
+    "gru, reset before, odd lengths": recurrent("gru", 1, 5, 3, 7, reset_after=False, backwards=True),
+    "simple": recurrent("simple_rnn", 8, 6, 32, 48, activation="tanh"),
+    "simple, relu, backwards": recurrent("simple_rnn", 3, 5, 5, 9, activation="relu", backwards=True),
+}

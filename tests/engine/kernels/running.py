@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.primitives import dispatch
 from engine.primitives.primitive import Array, Executable, Primitive, Spec
 from engine.variable import aligned_empty
 
@@ -34,7 +35,7 @@ def prepare(
     outputs = primitive.infer(specs, options)
     asked = wanted or [True] * len(outputs)
     given = [spec if want else None for spec, want in zip(outputs, asked, strict=True)]
-    return primitive.kernels["onednn"](specs, given, options)
+    return dispatch.prepare(primitive, specs, given, options)
 
 
 def run(

@@ -9,7 +9,13 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from engine.primitives.convolution import convolution, convolution_input_gradient, convolution_kernel_gradient
+from engine.primitives.convolution import (
+    convolution,
+    convolution_input_gradient,
+    convolution_kernel_gradient,
+    transposed_convolution,
+)
+from engine.primitives.primitive import Spec
 from engine.tensor import Tensor
 from tests.engine.gradient_check import check_gradients
 
@@ -95,6 +101,50 @@ def test_the_gradient_primitives_have_gradients_themselves() -> None:
     check_gradients(lambda x, dy: convolution_kernel_gradient(x, dy, kernel_shape=w.shape, **options), x, dy, order=2)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_transposed_convolution_is_the_transpose_of_convolution(case: Any) -> None:
+    shape, kernel = case[:2]
+    options = options_of(*case[2:])
+    x, w, bias = draw(shape, kernel, shape[-1:])
+    y = convolution.evaluate([x, w], options)[0]
+    (dy,) = draw(y.shape)
+    given = {**options, "spatial": shape[1:-1]}
+    back = transposed_convolution.evaluate([dy, w], given)[0]
+    assert back.shape == shape
+    np.testing.assert_allclose(np.vdot(y, dy), np.vdot(x, back), rtol=1e-10)
+    np.testing.assert_allclose(transposed_convolution.evaluate([dy, w, bias], given)[0], back + bias, atol=1e-12)
+
+
+def test_transposed_convolution_has_exact_gradients_of_first_and_second_order() -> None:
+    options = {**options_of((2, 1), ((1, 0), (1, 1)), (1, 1), 2), "spatial": (4, 3)}
+    check_gradients(
+        lambda *values: transposed_convolution(*values, **options),
+        *draw((1, 2, 4, 2), (3, 2, 2, 2), (4,)),
+        order=2,
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_half_types_of_transposed_convolution_accumulate_in_float32(dtype: Any) -> None:
+    x, w = np.full((1, 3, 1000), 0.1, dtype), np.ones((1, 2, 1000), dtype)
+    options = {"spatial": (3,), "strides": (1,), "padding": ((0, 0),), "dilation": (1,)}
+    y = transposed_convolution.evaluate([x, w, np.zeros(2, dtype)], options)[0]
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(y.astype(float), float(dtype(1000 * np.float32(x[0, 0, 0]))))
+
+
+def test_transposed_convolution_names_what_does_not_fit() -> None:
+    options = {"spatial": (8,), "strides": (2,), "padding": ((0, 0),), "dilation": (1,)}
+
+    def specs(*shapes: Any) -> list[Spec]:
+        return [Spec(shape, np.dtype("float32")) for shape in shapes]
+
+    with pytest.raises(ValueError, match=r"an input of \(2, 4, 3\). Received: \(2, 5, 3\)"):
+        transposed_convolution.infer(specs((2, 5, 3), (2, 6, 3)), options)
+    with pytest.raises(ValueError, match=r"to 6 filters expects a bias of that length. Received: \(3,\)"):
+        transposed_convolution.infer(specs((2, 4, 3), (2, 6, 3), (3,)), options)
+
+
 def test_large_batches_are_split_without_changing_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     from engine.primitives import convolution as module
     from engine.primitives import windows
@@ -152,7 +202,5 @@ def test_empty_batches_pass() -> None:
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(shapes: Any, options: Options, message: str) -> None:
-    from engine.primitives.primitive import Spec
-
     with pytest.raises(ValueError, match=message):
         convolution.infer([Spec(shape, np.dtype("float32")) for shape in shapes], options)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from engine.primitives import indexing as i
+from engine.primitives import shaping
 from engine.primitives.primitive import Spec
 from engine.tape import Tape
 from engine.tensor import Tensor
@@ -73,3 +74,27 @@ def test_clip_limits_and_passes_gradients_inside() -> None:
     assert y.numpy().tolist() == [-1, -1, 0.5, 1, 1]
     assert tape.gradient(y, [tensor])[0].numpy().tolist() == [0, 1, 1, 1, 0]
     assert i.clip(np.array([5, -5], np.int32), minimum=-1, maximum=1).numpy().tolist() == [1, -1]
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "count"),
+    [((7, 20), 0, 60), ((7, 20), 0, 0), ((3, 30, 5, 4), 1, 90), ((200, 12), 0, 90), ((9,), 0, 40), ((9, 4), 0, 40)],
+)
+@pytest.mark.parametrize("dtype", ["float64", "int32"])
+def test_scattered_sums_equal_numpy(shape: Any, axis: int, count: int, dtype: str) -> None:
+    # Some indices often, others seldom or never, and negative ones.
+    rng = np.random.default_rng(0)
+    indices = np.minimum(rng.geometric(0.3, count) - 1, shape[axis] - 1) - rng.integers(0, 2, count) * shape[axis]
+    x = (rng.normal(size=(*shape[:axis], count, *shape[axis + 1 :])) * 9).astype(dtype)
+    expected = np.zeros(shape, dtype)
+    np.add.at(expected, (*(slice(None),) * axis, indices), x)
+    found = shaping.scatter_add(x, indices, shape=shape, axis=axis).numpy()
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_scattered_half_types_add_up_in_float32() -> None:
+    x = np.full((3000, 16), 1 / 3, np.float16)
+    found = shaping.scatter_add(x, np.zeros(3000, np.int32), shape=(2, 16), axis=0).numpy()
+    np.testing.assert_array_equal(found[0], np.float16(3000 * np.float32(np.float16(1 / 3))))
+    assert not found[1].any()

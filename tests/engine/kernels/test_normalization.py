@@ -1,4 +1,4 @@
-"""The kernels of batch normalisation and of relu's gradient against the reference."""
+"""The kernels of batch normalisation against the reference."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.primitives.activations import relu_gradient
 from engine.primitives.normalization import (
     batch_normalization,
     batch_normalization_gradient,
@@ -39,14 +38,8 @@ def test_statistics_of_many_values_far_from_zero_stay_precise() -> None:
     np.testing.assert_allclose(variance, exact.var((0, 1, 2)), rtol=1e-4)
 
 
-def test_relu_gradient_equals_the_reference() -> None:
-    y = np.maximum(normal(64, 20, 20, 16), 0)
-    check(relu_gradient, [normal(64, 20, 20, 16, seed=1), y], tolerance=0)
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_small_and_foreign_arrays_are_left_to_numpy(dtype: Any) -> None:
     shape = (4, 8) if dtype is np.float32 else (512, 512)
     x, parameter = np.ones(shape, dtype), np.ones(shape[-1], dtype)
-    assert prepare(relu_gradient, [x, x]) is None
     assert prepare(batch_normalization_training, [x, parameter, parameter], epsilon=1e-3) is None

@@ -1,0 +1,47 @@
+"""Padding: zeros that are added around an array become the padding of the operation that reads it."""
+
+from __future__ import annotations
+
+from engine.graph.graph import Graph, Node
+from engine.graph.passes.rewriting import producer
+from engine.primitives.activations import relu, sigmoid
+from engine.primitives.convolution import convolution
+from engine.primitives.indexing import clip
+from engine.primitives.pooling import max_pooling
+from engine.primitives.shaping import pad
+from engine.tensor import Symbol
+
+Pairs = tuple[tuple[int, int], ...]
+
+
+def fold_padding(graph: Graph) -> None:
+    """Moves spatial zero padding into convolutions, and into maximum pooling of what is never negative."""
+    for node in graph.nodes:
+        before = producer(node.inputs[0], pad) if node.primitive in (convolution, max_pooling) else None
+        if before is None:
+            continue
+        widths: Pairs = before.options["widths"]
+        if before.options.get("value", 0.0) != 0 or any(widths[0]) or any(widths[-1]):
+            continue
+        source = before.inputs[0]
+        if node.primitive is max_pooling and not _leaves_maximum(node, source, widths[1:-1]):
+            continue
+        both = zip(node.options["padding"], widths[1:-1], strict=True)
+        node.options = {**node.options, "padding": tuple((a + c, b + d) for (a, b), (c, d) in both)}
+        node.inputs = [source, *node.inputs[1:]]
+
+
+def _leaves_maximum(node: Node, source: Symbol, widths: Pairs) -> bool:
+    """Whether the maximum is the same when padding never wins: no window sees zeros alone, nothing is negative."""
+    # The indices, where somebody reads them, keep their meaning: the window starts where it started.
+    inside = all(width < window for pair, window in zip(widths, node.options["window"], strict=True) for width in pair)
+    return inside and _is_nonnegative(source)
+
+
+def _is_nonnegative(symbol: Symbol) -> bool:
+    node = symbol.node
+    if node is None:
+        return False
+    if node.primitive in (max_pooling, pad) and symbol.index == 0:
+        return node.options.get("value", 0.0) >= 0 and _is_nonnegative(node.inputs[0])
+    return node.primitive in (relu, sigmoid) or (node.primitive is clip and node.options["minimum"] >= 0)
