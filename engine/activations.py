@@ -25,6 +25,8 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
     """x from `threshold` on, at most `max_value`; below it negative_slope · (x - threshold)."""
     if threshold == 0.0 and negative_slope == 0.0:
         return ops.relu(x) if max_value is None else ops.clip(x, 0.0, float(max_value))
+    if threshold == 0.0 and max_value is None:
+        return ops.leaky_relu(x, negative_slope)
     above = x if max_value is None else ops.minimum(x, max_value)
     return ops.where(ops.greater_equal(x, threshold), above, (x - threshold) * negative_slope)
 
@@ -45,6 +47,12 @@ def mish(x: Any) -> Any:
 def exponential(x: Any) -> Any:
     """exp(x)."""
     return ops.exp(x)
+
+
+@registered("keras.src.legacy.activations")
+def former_hard_sigmoid(x: Any) -> Any:
+    """x / 5 + 1/2 within 0..1: what "hard_sigmoid" was up to Keras 2; it is x / 6 + 1/2 since."""
+    return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
 
 
 @registered(_MODULE)

@@ -18,14 +18,15 @@ class CaptureError(RuntimeError):
 class Value:
     """What every operand has: a shape, a dtype and operators."""
 
-    __slots__ = ()
+    __slots__ = ("_keras_mask",)
+    # Which steps of a sequence count, where a layer said so (Keras's name); read it with `mask_of`.
+    _keras_mask: Any
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     # Symbolic placeholders (`KerasTensor`) set this: operators of values with memory leave the work to theirs.
     deferred = False
     # NumPy's operators give way to ours, so that `array * tensor` is a tensor.
     __array_priority__ = 1000
-    __array_ufunc__ = None
 
     if TYPE_CHECKING:  # installed by `engine.primitives.operators`
 
@@ -187,6 +188,11 @@ class Symbol(Value):
 
     def __repr__(self) -> str:
         return f"Symbol(shape={self.shape}, dtype={self.dtype.name})"
+
+
+def mask_of(value: Any) -> Any:
+    """The mask that a layer has put on a value: bool (batch, time), False for steps to skip; or None."""
+    return getattr(value, "_keras_mask", None)
 
 
 def full_like(value: Any, number: float) -> Any:

@@ -21,6 +21,10 @@ from engine.layers.core import (
     Input,
     InputLayer,
 )
+from engine.layers.embedding import (
+    Embedding,
+    Masking,
+)
 from engine.layers.input_spec import (
     InputSpec,
 )
@@ -64,6 +68,20 @@ from engine.layers.pooling import (
 from engine.layers.preprocessing import (
     Rescaling,
 )
+from engine.layers.recurrent import (
+    RNN,
+    StackedRNNCells,
+)
+from engine.layers.recurrent_cells import (
+    GRUCell,
+    LSTMCell,
+    SimpleRNNCell,
+)
+from engine.layers.recurrent_networks import (
+    GRU,
+    LSTM,
+    SimpleRNN,
+)
 from engine.layers.regularization import (
     ActivityRegularization,
     Dropout,
@@ -88,6 +106,20 @@ from engine.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from engine.layers.separable import (
+    SeparableConv1D,
+    SeparableConv2D,
+)
+from engine.layers.transposed import (
+    Conv1DTranspose,
+    Conv2DTranspose,
+    Conv3DTranspose,
+)
+from engine.layers.wrappers import (
+    Bidirectional,
+    TimeDistributed,
+    Wrapper,
+)
 
 # Keras's other names.
 MaxPool1D = MaxPooling1D
@@ -105,9 +137,17 @@ GlobalMaxPool3D = GlobalMaxPooling3D
 Convolution1D = Conv1D
 Convolution2D = Conv2D
 Convolution3D = Conv3D
+Convolution1DTranspose = Conv1DTranspose
+Convolution2DTranspose = Conv2DTranspose
+Convolution3DTranspose = Conv3DTranspose
+SeparableConvolution1D = SeparableConv1D
+SeparableConvolution2D = SeparableConv2D
 
 __all__ = [
     "ELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "Activation",
     "ActivityRegularization",
     "Add",
@@ -119,13 +159,20 @@ __all__ = [
     "AvgPool2D",
     "AvgPool3D",
     "BatchNormalization",
+    "Bidirectional",
     "Concatenate",
     "Conv1D",
+    "Conv1DTranspose",
     "Conv2D",
+    "Conv2DTranspose",
     "Conv3D",
+    "Conv3DTranspose",
     "Convolution1D",
+    "Convolution1DTranspose",
     "Convolution2D",
+    "Convolution2DTranspose",
     "Convolution3D",
+    "Convolution3DTranspose",
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
@@ -133,7 +180,9 @@ __all__ = [
     "DepthwiseConv1D",
     "DepthwiseConv2D",
     "Dropout",
+    "Embedding",
     "Flatten",
+    "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
@@ -152,9 +201,11 @@ __all__ = [
     "Input",
     "InputLayer",
     "InputSpec",
+    "LSTMCell",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "Masking",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",
@@ -170,14 +221,23 @@ __all__ = [
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "SeparableConv1D",
+    "SeparableConv2D",
+    "SeparableConvolution1D",
+    "SeparableConvolution2D",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
+    "StackedRNNCells",
     "Subtract",
+    "TimeDistributed",
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",
+    "Wrapper",
     "ZeroPadding1D",
     "ZeroPadding2D",
     "ZeroPadding3D",

@@ -78,8 +78,12 @@ class CallSignature:
         self.names = tuple(self.signature.parameters)
         training = self.signature.parameters.get("training")
         self.takes_training = training is not None
+        self.takes_mask = "mask" in self.signature.parameters
         default = training.default if training is not None else None
         self.default_training = None if default is inspect.Parameter.empty else default
+        self.unsaid: dict[str, Any] = {"mask": None} if self.takes_mask else {}  # what Keras's files say all the same
+        if self.default_training is not None:
+            self.unsaid["training"] = self.default_training
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The given arguments by name; raises TypeError where they do not fit."""

@@ -2,63 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from engine import ops
-from engine.layers.input_spec import InputSpec
-from engine.layers.kernel_layer import KernelLayer, kernel_attributes
-from engine.ops.windows import lengths, standard_data_format
+from engine.layers.convolution_layer import ConvolutionLayer, Lengths
+from engine.layers.kernel_layer import kernel_attributes
 from engine.registry import registered
 
-Lengths = int | Sequence[int]
 
-
-class _Convolution(KernelLayer):
-    """What all convolutions share: window, strides, padding, data format, dilation."""
-
-    rank: ClassVar[int]
-    _paddings: ClassVar[tuple[str, ...]] = ("valid", "same")
-
-    def __init__(
-        self,
-        kernel_size: Lengths,
-        strides: Lengths,
-        padding: str,
-        data_format: str | None,
-        dilation_rate: Lengths,
-        **options: Any,
-    ) -> None:
-        super().__init__(**options)
-        try:
-            self.kernel_size = lengths(kernel_size, self.rank, "kernel_size")
-            self.strides = lengths(strides, self.rank, "strides")
-            self.dilation_rate = lengths(dilation_rate, self.rank, "dilation_rate")
-            self.data_format = standard_data_format(data_format)
-        except ValueError as error:
-            raise ValueError(f"Layer {self.name!r}: {error}") from None
-        self.padding = padding.lower() if isinstance(padding, str) else padding
-        if self.padding not in self._paddings:
-            expected = ", ".join(map(repr, self._paddings))
-            raise ValueError(f"Layer {self.name!r}: `padding` must be one of {expected}. Received: {padding!r}")
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise ValueError(
-                f"Layer {self.name!r}: strides above 1 cannot be combined with dilation above 1. "
-                f"Received: strides={self.strides}, dilation_rate={self.dilation_rate}"
-            )
-        self.input_spec = InputSpec(ndim=self.rank + 2)
-
-    def _channels_of(self, input_shape: Any) -> int:
-        """The number of input channels, which from now on is fixed."""
-        axis = -1 if self.data_format == "channels_last" else 1
-        channels = input_shape[axis]
-        if channels is None:
-            raise ValueError(f"Layer {self.name!r} needs a known channel axis. Received: input shape {input_shape}")
-        self.input_spec = InputSpec(ndim=self.rank + 2, axes={axis: channels})
-        return int(channels)
-
-
-class _Conv(_Convolution):
+class _Conv(ConvolutionLayer):
     """Convolution by `filters` kernels, whose options are those of `keras.layers.Conv2D`."""
 
     _config_attributes = (
@@ -108,14 +60,12 @@ class _Conv(_Convolution):
             kernel_options=(kernel_initializer, kernel_regularizer, kernel_constraint),
             **kwargs,
         )
-        for name, count in (("filters", filters), ("groups", groups)):
-            if not isinstance(count, int) or count <= 0:
-                raise ValueError(f"Layer {self.name!r}: `{name}` must be a positive integer. Received: {count!r}")
+        self._refuse_strided_dilation()
+        self.filters, self.groups = self._positive("filters", filters), self._positive("groups", groups)
         if filters % groups:
             raise ValueError(
                 f"Layer {self.name!r}: `filters` must be a multiple of `groups`. Received: {filters} and {groups}"
             )
-        self.filters, self.groups = filters, groups
 
     def build(self, input_shape: Any) -> None:
         channels = self._channels_of(input_shape)
@@ -183,7 +133,7 @@ class Conv3D(_Conv):
     rank = 3
 
 
-class _DepthwiseConv(_Convolution):
+class _DepthwiseConv(ConvolutionLayer):
     """Convolution of each channel by kernels of its own."""
 
     _prefix = "depthwise"
@@ -233,11 +183,7 @@ class _DepthwiseConv(_Convolution):
             kernel_options=(depthwise_initializer, depthwise_regularizer, depthwise_constraint),
             **kwargs,
         )
-        if not isinstance(depth_multiplier, int) or depth_multiplier <= 0:
-            raise ValueError(
-                f"Layer {self.name!r}: `depth_multiplier` must be a positive integer. Received: {depth_multiplier!r}"
-            )
-        self.depth_multiplier = depth_multiplier
+        self.depth_multiplier = self._positive("depth_multiplier", depth_multiplier)
 
     def build(self, input_shape: Any) -> None:
         channels = self._channels_of(input_shape)

@@ -39,22 +39,27 @@ class KernelLayer(Layer):
         super().__init__(activity_regularizer=activity_regularizer, **options)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        initializer, regularizer, constraint = kernel_options
-        setattr(self, f"{self._prefix}_initializer", initializers.get(initializer))
-        setattr(self, f"{self._prefix}_regularizer", regularizers.get(regularizer))
-        setattr(self, f"{self._prefix}_constraint", constraints.get(constraint))
+        self._set_kernel_options(self._prefix, kernel_options)
         self.bias_initializer = initializers.get(bias_initializer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.bias_constraint = constraints.get(bias_constraint)
         self.bias: Variable | None = None
 
-    def _add_kernel(self, shape: Sequence[int]) -> Variable:
+    def _set_kernel_options(self, prefix: str, options: tuple[Any, Any, Any]) -> None:
+        initializer, regularizer, constraint = options
+        setattr(self, f"{prefix}_initializer", initializers.get(initializer))
+        setattr(self, f"{prefix}_regularizer", regularizers.get(regularizer))
+        setattr(self, f"{prefix}_constraint", constraints.get(constraint))
+
+    def _add_kernel(self, shape: Sequence[int], name: str = "kernel", prefix: str | None = None) -> Variable:
+        """A weight with the options of `prefix`; default: those of the class's kernel."""
+        prefix = self._prefix if prefix is None else prefix
         return self.add_weight(
             shape,
-            name="kernel",
-            initializer=getattr(self, f"{self._prefix}_initializer"),
-            regularizer=getattr(self, f"{self._prefix}_regularizer"),
-            constraint=getattr(self, f"{self._prefix}_constraint"),
+            name=name,
+            initializer=getattr(self, f"{prefix}_initializer"),
+            regularizer=getattr(self, f"{prefix}_regularizer"),
+            constraint=getattr(self, f"{prefix}_constraint"),
         )
 
     def _add_bias(self, length: int) -> Variable | None:
@@ -74,7 +79,7 @@ class KernelLayer(Layer):
         return config
 
 
-def kernel_attributes(prefix: str) -> tuple[str, ...]:
+def kernel_attributes(*prefixes: str) -> tuple[str, ...]:
     """The attributes that every such layer has in its config, apart from its activation."""
-    kernel = tuple(f"{prefix}_{part}" for part in ("initializer", "regularizer", "constraint"))
+    kernel = tuple(f"{prefix}_{part}" for prefix in prefixes for part in ("initializer", "regularizer", "constraint"))
     return ("use_bias", *kernel, "bias_initializer", "bias_regularizer", "bias_constraint")

@@ -11,12 +11,13 @@ from typing import Any, ClassVar
 
 from engine import constraints, dtype_policies, initializers, regularizers, tree
 from engine.dtypes import as_dtype, is_float
-from engine.layers import calling
+from engine.initialization import initialized
+from engine.layers import calling, masks
 from engine.layers.input_spec import assert_input_compatibility
 from engine.layers.owner import VariableOwner
 from engine.ops.operation import KerasTensor, Node, any_symbolic, infer_specs, inferring
 from engine.registry import registered, serialize
-from engine.scopes import autocasting, capturing, taping
+from engine.scopes import autocasting, unrecorded
 from engine.tensor import CaptureError
 from engine.variable import Variable
 
@@ -35,7 +36,7 @@ def _built(build: Callable[..., None]) -> Callable[..., None]:
         bound = inspect.signature(build).bind(self, *args, **kwargs)
         self._building = True
         try:
-            with calling.path_scope(self), capturing(None), taping(()), autocasting(None):
+            with calling.path_scope(self), unrecorded():
                 self._path = calling.current_path()
                 build(self, *args, **kwargs)
         finally:
@@ -92,7 +93,7 @@ class Layer(VariableOwner):
         self.built = False
         self.autocast = autocast
         self._dtype_policy = dtype_policies.get(dtype)
-        self._supports_masking = inspect.signature(self.call).parameters.get("mask") is not None
+        self._supports_masking = type(self).compute_mask is not Layer.compute_mask
         self._losses: list[Any] = []
         self._path: str | None = None
         self._building = False
@@ -142,9 +143,9 @@ class Layer(VariableOwner):
         kind = as_dtype(self.variable_dtype if dtype is None else dtype)
         if initializer is None:
             initializer = "glorot_uniform" if is_float(kind) else "zeros"
-        with capturing(None), taping(()), autocasting(None), calling.path_scope(self):
+        with unrecorded(), calling.path_scope(self):
             try:
-                variable = Variable(
+                variable = initialized(
                     initializers.get(initializer), shape=lengths, dtype=kind, trainable=trainable, name=name
                 )
             except ValueError as error:
@@ -289,13 +290,20 @@ class Layer(VariableOwner):
             training = calling.inherited_training()
         if training is None:
             training = signature.default_training
+        mask = masks.mask_for(arguments)
         run_kwargs = {**kwargs, "training": training} if signature.takes_training else kwargs
+        if mask is not None and signature.takes_mask and len(calling.shapes_of(arguments)) == 1:
+            # As in Keras, not where the call has other tensors too.
+            run_kwargs = {**run_kwargs, "mask": mask}
+            kwargs = kwargs or {"mask": mask}
         with calling.call_scope(training), calling.path_scope(self):
             if not self.built:
                 self._build_for(arguments)
             outputs = (self.compute_output_spec if symbolic else self._run)(*args, **run_kwargs)
         if symbolic:
             Node(self, args, kwargs, outputs)
+        if mask is not None or type(self).compute_mask is not Layer.compute_mask:
+            masks.pass_on(self, mask, arguments, outputs)
         return outputs
 
     def _operands(self, nest: Any) -> Any:

@@ -48,6 +48,11 @@ class _Merge(Layer):
         ]
         return self._merge(aligned)
 
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        if not isinstance(previous_mask, (list, tuple)) or any(mask is None for mask in previous_mask):
+            return None
+        return functools.reduce(ops.logical_or, previous_mask)
+
     def _merge(self, inputs: Sequence[Any]) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must define how inputs are merged.")
 
@@ -141,6 +146,19 @@ class Concatenate(_Merge):
 
     def _merge(self, inputs: Sequence[Any]) -> Any:
         return ops.concatenate(inputs, self.axis)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        if not isinstance(previous_mask, (list, tuple)) or all(mask is None for mask in previous_mask):
+            return None
+        masks = []
+        for value, mask in zip(inputs, previous_mask, strict=True):
+            if mask is None:
+                masks.append(ops.ones_like(value, dtype="bool"))
+            elif len(mask.shape) < len(value.shape):
+                masks.append(ops.logical_or(ops.expand_dims(mask, axis=-1), ops.zeros_like(value, dtype="bool")))
+            else:
+                masks.append(mask)
+        return ops.any(ops.concatenate(masks, axis=self.axis), axis=-1)
 
 
 def _functional(kind: type[Layer], summary: str) -> Callable[..., Any]:

@@ -9,7 +9,9 @@ import numpy as np
 
 from engine.layers import tracking
 from engine.ops.operation import Operation
-from engine.variable import Variable
+from engine.variable import Variable, structure_epoch
+
+_OWNING_NOTHING = (bool, int, float, str)
 
 
 class VariableOwner(Operation, tracking.Owner):
@@ -32,7 +34,13 @@ class VariableOwner(Operation, tracking.Owner):
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Variable):
             self._track_variable(value)
+        if not isinstance(value, _OWNING_NOTHING):
+            structure_epoch.count += 1
         object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        structure_epoch.count += 1
+        object.__delattr__(self, name)
 
     def _track_variable(self, variable: Variable) -> None:
         try:
@@ -115,6 +123,7 @@ class VariableOwner(Operation, tracking.Owner):
     def trainable(self, value: bool) -> None:
         for layer in self._flatten_layers():
             layer._trainable = bool(value)
+            structure_epoch.count += 1
             for variable in layer._trainable_variables:
                 variable.trainable = bool(value)
 

@@ -170,6 +170,9 @@ class GlobalAveragePooling1D(_GlobalAverage):
         total = ops.sum(inputs * counted, axis, self.keepdims)
         return total / ops.sum(counted, axis, self.keepdims)
 
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        return None  # no steps are left
+
 
 @registered("keras.layers", "GlobalAvgPool2D")
 class GlobalAveragePooling2D(_GlobalAverage):

@@ -272,12 +272,12 @@ class UpSampling1D(_UpSampling):
 
 @registered("keras.layers")
 class UpSampling2D(_UpSampling):
-    """Each row and column several times.
+    """Each row and column several times, or interpolated between.
 
     Args:
         size: one factor or two; default 2.
         data_format: "channels_last" or "channels_first"; default: the global one.
-        interpolation: only "nearest" is supported.
+        interpolation: "nearest" or "bilinear".
     """
 
     rank = 2
@@ -287,11 +287,16 @@ class UpSampling2D(_UpSampling):
         self, size: Any = (2, 2), data_format: str | None = None, interpolation: str = "nearest", **kwargs: Any
     ) -> None:
         super().__init__(size, data_format, **kwargs)
-        if interpolation.lower() != "nearest":
-            raise ValueError(
-                f"Layer {self.name!r}: only the interpolation 'nearest' is supported. Received: {interpolation!r}"
-            )
         self.interpolation = interpolation.lower()
+        if self.interpolation not in ("nearest", "bilinear"):
+            raise ValueError(
+                f"Layer {self.name!r}: `interpolation` must be 'nearest' or 'bilinear'. Received: {interpolation!r}"
+            )
+
+    def call(self, inputs: Any) -> Any:
+        axes = (1, 2) if self.data_format == "channels_last" else (2, 3)
+        size = [inputs.shape[axis] * factor for axis, factor in zip(axes, self.size, strict=True)]
+        return ops.image.resize(inputs, size, self.interpolation, data_format=self.data_format)
 
 
 @registered("keras.layers")

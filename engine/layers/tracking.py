@@ -12,7 +12,7 @@ from typing import Any
 from engine.variable import Variable
 
 # Attributes of every layer through which nothing is owned.
-_BOOKKEEPING = frozenset({"inbound_nodes", "outbound_nodes", "_constructed", "_losses"})
+_BOOKKEEPING = frozenset({"inbound_nodes", "outbound_nodes", "_constructed", "_found", "_losses"})
 
 
 def leaves(container: Any) -> Iterator[Any]:

@@ -3,6 +3,7 @@
 Ops run at once on tensors and arrays, are captured on symbols, and are recorded as operations on placeholders.
 """
 
+from engine.ops import image
 from engine.ops import operators as _operators
 from engine.ops.activations import (
     celu,
@@ -129,6 +130,7 @@ from engine.ops.neural import (
     average_pool,
     batch_normalization,
     conv,
+    conv_transpose,
     depthwise_conv,
     layer_normalization,
     max_pool,
@@ -213,6 +215,7 @@ __all__ = [
     "clip",
     "concatenate",
     "conv",
+    "conv_transpose",
     "convert_to_numpy",
     "convert_to_tensor",
     "copy",
@@ -250,6 +253,7 @@ __all__ = [
     "hard_tanh",
     "hypot",
     "identity",
+    "image",
     "in_top_k",
     "is_keras_tensor",
     "is_tensor",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +12,6 @@ from engine.primitives import activations as a
 from engine.primitives import elementwise as e
 from engine.primitives import indexing
 from engine.primitives.apply import as_value
-
-# The fixed point of self-normalising networks (Klambauer et al., 2017).
-_SELU_ALPHA = 1.6732632423543772
-_SELU_SCALE = 1.0507009873554805
 
 
 def _unary(name: str, snake: str, function: Callable[[Any], Any], summary: str) -> Any:
@@ -38,38 +33,19 @@ relu6 = _unary("Relu6", "relu6", lambda x: indexing.clip(x, minimum=0.0, maximum
 sigmoid = _unary("Sigmoid", "sigmoid", a.sigmoid, "1 / (1 + exp(-x)).")
 softplus = _unary("Softplus", "softplus", a.softplus, "log(1 + exp(x)), without overflow.")
 softsign = _unary("Softsign", "softsign", lambda x: e.divide(x, e.add(e.absolute(x), 1)), "x / (1 + |x|).")
-silu = _unary("Silu", "silu", lambda x: e.multiply(x, a.sigmoid(x)), "x · sigmoid(x), also called swish.")
+silu = _unary("Silu", "silu", a.silu, "x · sigmoid(x), also called swish.")
 swish = silu
 log_sigmoid = _unary(
     "LogSigmoid", "log_sigmoid", lambda x: e.negative(a.softplus(e.negative(x))), "log(sigmoid(x)), without overflow."
 )
-hard_sigmoid = _unary(
-    "HardSigmoid",
-    "hard_sigmoid",
-    lambda x: e.divide(indexing.clip(e.add(x, 3.0), minimum=0.0, maximum=6.0), 6.0),
-    "relu6(x + 3) / 6: sigmoid in straight lines.",
-)
-hard_silu = _unary(
-    "HardSilu", "hard_silu", lambda x: e.multiply(x, hard_sigmoid(x)), "x · hard_sigmoid(x), also called hard swish."
-)
+hard_sigmoid = _unary("HardSigmoid", "hard_sigmoid", a.hard_sigmoid, "relu6(x + 3) / 6: sigmoid in straight lines.")
+hard_silu = _unary("HardSilu", "hard_silu", a.hard_silu, "x · hard_sigmoid(x), also called hard swish.")
 hard_swish = hard_silu
 hard_tanh = _unary(
     "HardTanh", "hard_tanh", lambda x: indexing.clip(x, minimum=-1.0, maximum=1.0), "x limited to [-1, 1]."
 )
 tanh_shrink = _unary("TanhShrink", "tanh_shrink", lambda x: e.subtract(x, e.tanh(x)), "x - tanh(x).")
-
-
-def _exponential_below(x: Any, alpha: float) -> Any:
-    """x above 0, alpha · (exp(x) - 1) below; the exponential never sees positive numbers."""
-    return e.where(e.greater(x, 0), x, e.multiply(e.expm1(e.minimum(x, 0)), alpha))
-
-
-selu = _unary(
-    "Selu",
-    "selu",
-    lambda x: e.multiply(_exponential_below(x, _SELU_ALPHA), _SELU_SCALE),
-    "The scaled exponential linear unit of self-normalising networks.",
-)
+selu = _unary("Selu", "selu", a.selu, "The scaled exponential linear unit of self-normalising networks.")
 sparse_plus = _unary(
     "SparsePlus",
     "sparse_plus",
@@ -87,14 +63,13 @@ sparse_sigmoid = _unary(
 @operation("nn", "LeakyRelu", settings=("negative_slope",))
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
     """x above 0, negative_slope · x below."""
-    x = floating(x)
-    return e.where(e.greater(x, 0), x, e.multiply(x, negative_slope))
+    return a.leaky_relu(floating(x), negative_slope=float(negative_slope))
 
 
 @operation("nn", "Elu", settings=("alpha",))
 def elu(x: Any, alpha: float = 1.0) -> Any:
     """x above 0, alpha · (exp(x) - 1) below."""
-    return _exponential_below(floating(x), alpha)
+    return a.elu(floating(x), alpha=float(alpha))
 
 
 @operation("nn", "Celu", settings=("alpha",))
@@ -108,11 +83,7 @@ def celu(x: Any, alpha: float = 1.0) -> Any:
 @operation("nn", "Gelu", settings=("approximate",))
 def gelu(x: Any, approximate: bool = True) -> Any:
     """x times the normal distribution function at x; approximated by tanh unless told otherwise."""
-    x = floating(x)
-    if approximate:
-        inner = e.multiply(e.add(x, e.multiply(e.multiply(e.square(x), x), 0.044715)), math.sqrt(2.0 / math.pi))
-        return e.multiply(e.multiply(x, 0.5), e.add(e.tanh(inner), 1.0))
-    return e.multiply(e.multiply(x, 0.5), e.add(a.erf(e.multiply(x, math.sqrt(0.5))), 1.0))
+    return a.gelu(floating(x), approximate=bool(approximate))
 
 
 @operation("nn", "Glu", settings=("axis",))

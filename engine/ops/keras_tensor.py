@@ -30,6 +30,7 @@ class KerasTensor(Value):
 
     __slots__ = ("__weakref__", "dtype", "history", "name", "shape", "sparse")
     deferred = True
+    __array_ufunc__ = None  # `array - placeholder` is the placeholder's to record, with the array as it is
 
     def __init__(
         self, shape: Sequence[int | None], dtype: Any = "float32", sparse: bool = False, name: str | None = None

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-from engine.ops.axes import moved_back, moved_last, one_axis
+from engine.config import epsilon as default_epsilon
+from engine.ops.axes import many_axes, moved_back, moved_last, one_axis
 from engine.ops.creation import full
 from engine.ops.declare import operation
 from engine.ops.elementwise import floating
-from engine.ops.windows import channels_last, lengths, padding_pairs
+from engine.ops.reductions import mean, var
+from engine.ops.windows import channels_last, lengths, padding_pairs, transposed_padding
 from engine.primitives import casting, shaping
 from engine.primitives import elementwise as e
 from engine.primitives.apply import as_value
-from engine.primitives.convolution import convolution
+from engine.primitives.convolution import convolution, transposed_convolution
+from engine.primitives.layer_normalization import layer_normalization as _normalize_row
 from engine.primitives.normalization import batch_normalization as _normalize
 from engine.primitives.normalization import batch_normalization_training as _normalize_batch
 from engine.primitives.pooling import average_pooling, max_pooling
@@ -101,6 +105,51 @@ def separable_conv(
     return conv(middle, pointwise_kernel, 1, "valid", data_format, 1, bias)
 
 
+@operation("nn", "ConvTranspose", settings=("strides", "padding", "output_padding", "data_format", "dilation_rate"))
+def conv_transpose(
+    inputs: Any,
+    kernel: Any,
+    strides: Lengths = 1,
+    padding: str = "valid",
+    output_padding: Lengths | None = None,
+    data_format: str | None = None,
+    dilation_rate: Lengths = 1,
+    bias: Any = None,
+) -> Any:
+    """The transpose of a convolution over one, two or three spatial axes.
+
+    Args:
+        inputs: (batch, *spatial, channels), or (batch, channels, *spatial) with "channels_first".
+        kernel: (*window, filters, channels).
+        strides, dilation_rate: one int, or one for each spatial axis.
+        padding: "valid" or "same".
+        output_padding: how much longer each axis becomes; default: as long as strides and window ask for.
+        data_format: default: the global one.
+        bias: (filters,), added to the result in the same operation.
+    """
+    x, w = as_value(inputs), as_value(kernel)
+    rank = w.ndim - 2
+    if x.ndim != w.ndim or rank < 1:
+        raise ValueError(
+            f"conv_transpose() expects inputs and kernel of equal rank from 3 on. Received: {x.shape} and {w.shape}"
+        )
+    steps, dilation = lengths(strides, rank, "strides"), lengths(dilation_rate, rank, "dilation_rate")
+    extra = None if output_padding is None else lengths(output_padding, rank, "output_padding", at_least=0)
+    pairs = transposed_padding(padding, w.shape[:-2], steps, dilation, extra)
+
+    def run(value: Any) -> Any:
+        reaches = [(size - 1) * step + 1 for size, step in zip(w.shape[:-2], dilation, strict=True)]
+        spatial = tuple(
+            (length - 1) * step + reach - before - after
+            for length, step, reach, (before, after) in zip(value.shape[1:-1], steps, reaches, pairs, strict=True)
+        )
+        kept = tuple((before, max(after, 0)) for before, after in pairs)
+        operands = (value, w) if bias is None else (value, w, bias)
+        return transposed_convolution(*operands, spatial=spatial, strides=steps, padding=kept, dilation=dilation)
+
+    return channels_last(x, data_format, run)
+
+
 # Pooling -------------------------------------------------------------------------------------------------------------
 
 
@@ -181,15 +230,13 @@ def layer_normalization(
     x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float | None = None, rms_scaling: bool = False
 ) -> Any:
     """x normalised by mean and variance over `axis`, then times gamma plus beta, both of the shape of those axes."""
-    from engine.config import epsilon as default_epsilon
-    from engine.ops.axes import many_axes
-    from engine.ops.reductions import mean, var
-
     if rms_scaling:
         raise ValueError("layer_normalization(rms_scaling=True) is not supported; use rms_normalization().")
     value = floating(x)
     axes = many_axes(axis, value.ndim)
-    epsilon = default_epsilon() if epsilon is None else epsilon
+    epsilon = float(default_epsilon() if epsilon is None else epsilon)
+    if sorted(axes) == list(range(value.ndim - len(axes), value.ndim)):
+        return _normalize_rows(value, gamma, beta, len(axes), epsilon)
     wide = casting.cast(value, dtype="float32") if value.dtype.itemsize < 4 else value
     spread = e.sqrt(e.add(var(wide, axes, True), epsilon))
     result = e.divide(e.subtract(wide, mean(wide, axes, True)), spread)
@@ -199,3 +246,16 @@ def layer_normalization(
     if beta is not None:
         result = e.add(result, shaping.reshape(beta, shape=along))
     return result if result.dtype == value.dtype else casting.cast(result, dtype=value.dtype.name)
+
+
+def _normalize_rows(value: Any, gamma: Any, beta: Any, count: int, epsilon: float) -> Any:
+    """Layer normalisation over the last `count` axes."""
+    shape = value.shape
+    width = math.prod(shape[value.ndim - count :])
+    rows = shaping.reshape(value, shape=(*shape[: value.ndim - count], width)) if count != 1 else value
+    dtype = "float32" if value.dtype.itemsize < 4 else value.dtype
+    scale, offset = (_or_constant(parameter, width, number, dtype) for parameter, number in ((gamma, 1.0), (beta, 0.0)))
+    if count != 1:
+        scale, offset = shaping.reshape(scale, shape=(width,)), shaping.reshape(offset, shape=(width,))
+    result = _normalize_row(rows, scale, offset, epsilon=epsilon)
+    return result if count == 1 else shaping.reshape(result, shape=shape)

@@ -49,6 +49,31 @@ def padding_pairs(
     return tuple(pairs)
 
 
+def transposed_padding(
+    padding: Any,
+    window: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilation: tuple[int, ...],
+    output_padding: tuple[int, ...] | None,
+) -> Pairs:
+    """(before, after) that a transposed convolution cuts off each spatial axis, where a negative number adds zeros.
+
+    Without `output_padding`, "same" makes an axis `stride` times as long, and "valid" at least so long.
+    """
+    if padding not in ("valid", "same"):
+        raise ValueError(f"`padding` must be 'valid' or 'same'. Received: {padding!r}")
+    pairs = []
+    for axis, (size, stride, step) in enumerate(zip(window, strides, dilation, strict=True)):
+        reach = (size - 1) * step + 1
+        if output_padding is None:
+            cut = reach - stride if padding == "same" else min(reach - stride, 0)
+        else:
+            cut = (2 * (reach // 2) if padding == "same" else 0) - output_padding[axis]
+        before = max(cut, 0) // 2
+        pairs.append((before, cut - before))
+    return tuple(pairs)
+
+
 def standard_data_format(data_format: str | None) -> str:
     """A data format, None meaning the global one; raises ValueError on others."""
     data_format = image_data_format() if data_format is None else data_format

@@ -69,6 +69,34 @@ CASES = [
         {"kernel_size": 3},
         {"kernel_size": 3, "depth_multiplier": 2, "strides": 2, "padding": "same", "activation": "relu"},
     ),
+    *_cases("SeparableConv1D", (2, 9, 3), {"filters": 4, "kernel_size": 3, "strides": 2, "padding": "same"}),
+    *_cases(
+        "SeparableConv2D",
+        (2, 8, 7, 3),
+        {"filters": 4, "kernel_size": 3, "use_bias": False},
+        {"filters": 4, "kernel_size": (3, 2), "depth_multiplier": 2, "dilation_rate": 2, "activation": "relu"},
+    ),
+    *_cases("SeparableConv2D", (2, 3, 8, 7), {"filters": 4, "kernel_size": 3, "padding": "same", **FIRST}),
+    *_cases(
+        "Conv1DTranspose",
+        (2, 6, 4),
+        {"filters": 3, "kernel_size": 2, "strides": 3},
+        {"filters": 3, "kernel_size": 5, "strides": 3, "padding": "same", "output_padding": 2},
+        {"filters": 3, "kernel_size": 4, "dilation_rate": 2, "padding": "same", "use_bias": False},
+    ),
+    *_cases(
+        "Conv2DTranspose",
+        (2, 4, 5, 4),
+        {"filters": 3, "kernel_size": 3},
+        {"filters": 3, "kernel_size": (3, 1), "strides": 2, "padding": "same", "activation": "relu"},
+        {"filters": 3, "kernel_size": 4, "strides": (2, 3), "output_padding": (1, 0)},
+    ),
+    *_cases(
+        "Conv2DTranspose", (2, 4, 5, 6), {"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same", **FIRST}
+    ),
+    *_cases(
+        "Conv3DTranspose", (2, 3, 2, 4, 2), {"filters": 3, "kernel_size": 3, "strides": (2, 1, 2), "padding": "same"}
+    ),
     # Pooling
     *_cases("MaxPooling1D", (2, 9, 3), {}, {"pool_size": 3, "strides": 2, "padding": "same"}),
     *_cases("MaxPooling2D", (2, 7, 8, 3), {}, {"pool_size": (3, 2), "strides": 2, "padding": "same"}),
@@ -111,7 +139,8 @@ CASES = [
     *_cases("Cropping3D", (2, 5, 6, 4, 3), {}),
     *_cases("UpSampling1D", (2, 5, 3), {"size": 3}),
     *_cases("UpSampling2D", (2, 3, 4, 2), {"size": (2, 3)}),
-    *_cases("UpSampling2D", (2, 2, 3, 4), {"size": 2, **FIRST}),
+    *_cases("UpSampling2D", (2, 2, 3, 4), {"size": 2, **FIRST}, {"size": (2, 3), "interpolation": "bilinear", **FIRST}),
+    *_cases("UpSampling2D", (2, 3, 4, 2), {"interpolation": "bilinear"}),
     *_cases("UpSampling3D", (2, 3, 2, 4, 2), {"size": (1, 2, 3)}),
     # Merging
     *(
@@ -128,5 +157,11 @@ CASES = [
     *_cases("ELU", (3, 5), {"alpha": 0.5}),
     *_cases("Softmax", (3, 4, 5), {}, {"axis": 1}, {"axis": (1, 2)}),
     *_cases("PReLU", (3, 4, 5), {}, {"shared_axes": [1]}),
+    # Recurrent
+    *_cases("LSTM", (2, 5, 3), {"units": 4}, {"units": 4, "use_bias": False, "activation": "relu"}),
+    *_cases("GRU", (2, 5, 3), {"units": 4, "return_sequences": True, "go_backwards": True}),
+    *_cases("GRU", (2, 5, 3), {"units": 4, "reset_after": False, "recurrent_regularizer": "l2"}),
+    *_cases("SimpleRNN", (2, 5, 3), {"units": 4, "dropout": 0.2, "return_sequences": True}),
+    *_cases("Masking", (2, 5, 3), {"mask_value": 1.0}),
     *_cases("Rescaling", (2, 4, 4, 3), {"scale": 0.5, "offset": -1.0}, {"scale": [1.0, 2.0, 3.0]}),
 ]

@@ -72,7 +72,13 @@ def test_symbolic_shapes_equal_keras(case: Case) -> None:
     assert as_json(ours.get_build_config()) == as_json(theirs.get_build_config())
 
 
-@pytest.mark.parametrize("layer", ["Dense", "Conv2D", "BatchNormalization", "MaxPooling2D", "Dropout", "Concatenate"])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *("Dense", "Conv2D", "SeparableConv2D", "Conv2DTranspose"),
+        *("BatchNormalization", "MaxPooling2D", "Dropout", "Concatenate"),
+    ],
+)
 def test_constructors_take_what_keras_takes(layer: str) -> None:
     import inspect
 
@@ -83,6 +89,12 @@ def test_constructors_take_what_keras_takes(layer: str) -> None:
     for name, parameter in theirs.items():
         if name not in ("strides", "dilation_rate", "pool_size"):  # 1 and (1, 1) mean the same
             assert defaults[name] == parameter.default, name
+
+
+def test_conv3d_transpose_takes_the_data_format_before_the_output_padding() -> None:
+    given = (3, 2, 2, "same", "channels_first", 1, 1, "relu", False)
+    theirs, ours = keras.layers.Conv3DTranspose(*given, name="a"), layers.Conv3DTranspose(*given, name="a")
+    assert as_json(serialize(ours)) == as_json(keras.saving.serialize_keras_object(theirs))
 
 
 def _statistics(case: Case) -> tuple[Any, Any]:

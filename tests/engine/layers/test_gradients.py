@@ -17,6 +17,8 @@ SMALL = [
     Case("Conv2D", {"filters": 2, "kernel_size": 2, "strides": 2, "padding": "same"}, ((1, 5, 3, 2),)),
     Case("Conv2D", {"filters": 4, "kernel_size": 2, "groups": 2, "data_format": "channels_first"}, ((1, 2, 3, 3),)),
     Case("DepthwiseConv2D", {"kernel_size": 2, "depth_multiplier": 2}, ((1, 3, 3, 2),)),
+    Case("SeparableConv2D", {"filters": 2, "kernel_size": 2, "depth_multiplier": 2}, ((1, 3, 3, 2),)),
+    Case("Conv2DTranspose", {"filters": 2, "kernel_size": 3, "strides": 2, "padding": "same"}, ((1, 2, 3, 2),)),
     Case("MaxPooling2D", {"padding": "same"}, ((1, 3, 4, 2),)),
     Case("AveragePooling2D", {"pool_size": 2, "strides": 1}, ((1, 3, 3, 2),)),
     Case("GlobalAveragePooling2D", {}, ((2, 3, 3, 2),)),

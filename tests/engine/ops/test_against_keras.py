@@ -120,6 +120,19 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("convert_to_tensor", ([0.5, 1.5],), {}),
     ("conv", (X[..., None], RNG.normal(size=(2, 3, 1, 6)).astype(np.float32)), {"padding": "same", "strides": 2}),
     ("conv", (X, RNG.normal(size=(2, 5, 3)).astype(np.float32)), {"dilation_rate": 2}),
+    *(
+        ("conv_transpose", (X, RNG.normal(size=(size, 3, 5)).astype(np.float32)), options)
+        for size, options in (
+            (3, {}),
+            (2, {"strides": 3}),
+            (4, {"strides": 2, "padding": "same"}),
+            (1, {"strides": 2, "padding": "same"}),
+            (5, {"strides": 3, "padding": "same", "output_padding": 2}),
+            (2, {"strides": 4, "padding": "same", "output_padding": 3}),
+            (3, {"strides": 2, "output_padding": 1}),
+            (4, {"dilation_rate": 2, "padding": "same"}),
+        )
+    ),
     ("depthwise_conv", (X, RNG.normal(size=(2, 5, 2)).astype(np.float32)), {}),
     (
         "separable_conv",
@@ -200,10 +213,10 @@ def test_symbolic_calls_are_inferred_and_written_as_keras_does(call: Any) -> Non
 
 
 def test_every_operation_has_kerass_name_and_arguments() -> None:
-    from keras.src.ops import core, linalg, math, nn
+    from keras.src.ops import core, image, linalg, math, nn
     from keras.src.ops import numpy as numpy_ops
 
-    modules = {"numpy": numpy_ops, "nn": nn, "core": core, "math": math, "linalg": linalg}
+    modules = {"numpy": numpy_ops, "nn": nn, "core": core, "math": math, "linalg": linalg, "image": image}
     for kind in _operation_classes(FunctionOperation):
         place = kind.__module__.rsplit(".", 1)[-1]
         theirs = getattr(modules[place], kind.__name__)
@@ -220,12 +233,11 @@ def _operation_classes(kind: type) -> list[Any]:
 
 
 def test_public_functions_take_what_keras_functions_take() -> None:
-    extra = {"KerasTensor", "is_keras_tensor", "bias", "rms_scaling"}
-    for name in ops.__all__:
-        if name in extra:
-            continue
-        theirs = inspect.signature(getattr(keras.ops, name)).parameters
-        ours = inspect.signature(getattr(ops, name)).parameters
+    extra = {"KerasTensor", "is_keras_tensor", "bias", "rms_scaling", "image"}
+    pairs = [(name, getattr(keras.ops, name), getattr(ops, name)) for name in ops.__all__ if name not in extra]
+    pairs.append(("resize", keras.ops.image.resize, ops.image.resize))
+    for name, their_function, our_function in pairs:
+        theirs, ours = inspect.signature(their_function).parameters, inspect.signature(our_function).parameters
         if name == "linspace":
             continue  # without `retstep`
         assert [key for key in ours if key not in extra] == [key for key in theirs if key != "kwargs"], name

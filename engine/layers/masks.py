@@ -1,0 +1,50 @@
+"""Masks on their way through layers: which steps of sequences count, and which are to be skipped.
+
+A mask is bool, (batch, time), False for steps to skip. It lies on the value itself (`engine.tensor.mask_of`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Protocol
+
+from engine import tree
+from engine.tensor import Value, mask_of
+
+
+class Masking(Protocol):
+    """What of a layer concerns masks."""
+
+    name: str
+
+    @property
+    def supports_masking(self) -> bool: ...
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any: ...
+
+
+def mask_for(arguments: dict[str, Any]) -> Any:
+    """The mask given to a call, else the nest of those that lie on its first argument; None where there is none."""
+    if not arguments or arguments.get("mask") is not None:
+        return arguments.get("mask")
+    masks = tree.map_structure(mask_of, next(iter(arguments.values())))
+    return None if all(mask is None for mask in tree.flatten(masks)) else masks
+
+
+def put(values: Any, masks: Any) -> None:
+    """Gives values the masks from a nest in the same order, where they have none yet."""
+    for value, mask in zip(tree.flatten(values), tree.flatten(masks), strict=False):
+        if mask is not None and isinstance(value, Value) and mask_of(value) is None:
+            value._keras_mask = mask
+
+
+def pass_on(layer: Masking, mask: Any, arguments: dict[str, Any], outputs: Any) -> None:
+    """Puts on a layer's outputs the masks that they have not got yet; warns where a mask is lost."""
+    if layer.supports_masking:
+        put(outputs, layer.compute_mask(next(iter(arguments.values()), None), mask))
+    elif mask is not None:
+        warnings.warn(
+            f"Layer {layer.name!r} of class {type(layer).__name__} got inputs with a mask, but does not support "
+            "masking: the layers after it will not see the mask.",
+            stacklevel=4,
+        )
