@@ -17,20 +17,24 @@ if TYPE_CHECKING:
 
 
 class _Epoch:
-    """Counts how often any variable's storage was replaced, so that plans notice with one comparison."""
+    """Counts changes, so that whoever built on how things were notices with one comparison."""
 
     count = 0
 
 
 storage_epoch = _Epoch()
+"""Of any variable's memory: it was replaced."""
+structure_epoch = _Epoch()
+"""Of who owns which variables and layers, and of which variables are trained."""
 
 
 class Variable(Value):
     """State of fixed shape and dtype.
 
     Args:
-        initializer: an array-like, or a callable `(shape, dtype)` giving one.
-        shape: needed with a callable.
+        initializer: an array-like, or a callable `(shape, dtype)` giving one; None: the memory stays as it is found, to
+            be assigned before it is read.
+        shape: needed with a callable and with None.
         dtype: default: the initial value's for arrays, the default float type otherwise.
         trainable: whether optimizers update it.
         name: default "variable".
@@ -42,6 +46,7 @@ class Variable(Value):
     __slots__ = (
         "__weakref__",
         "_taped",
+        "_trainable",
         "array",
         "autocast",
         "constraint",
@@ -50,7 +55,6 @@ class Variable(Value):
         "path",
         "regularizer",
         "shape",
-        "trainable",
         "version",
     )
 
@@ -70,25 +74,35 @@ class Variable(Value):
         self.constraint: Callable[[Any], Any] | None = None
         self.version = 0
         self._taped = False  # whether a tape may hold the memory as a value
-        if callable(initializer):
+        if initializer is None or callable(initializer):
             if shape is None:
                 raise ValueError(f"Variable {self.name!r}: a shape is needed with an initializer function.")
             claim(self.name, shape, as_dtype(dtype))
-            initial = initializer(tuple(shape), dtype=as_dtype(dtype))
+        lengths = tuple(shape or ())
+        if initializer is None:
+            self.array: np.ndarray[Any, Any] = aligned_empty(lengths, as_dtype(dtype))
         else:
-            initial = initializer
-        if isinstance(initial, Value) and not isinstance(initial, Symbol):
-            initial = initial.array if isinstance(initial, (Tensor, Variable)) else np.asarray(initial)
-        array = np.array(initial, dtype=None if dtype is None and hasattr(initial, "dtype") else as_dtype(dtype))
-        if shape is not None and array.shape != tuple(shape):
-            raise ValueError(
-                f"Variable {self.name!r}: expected an initial value of shape {tuple(shape)}, received {array.shape}"
-            )
-        # An owned, aligned copy: kernels bind to this address.
-        self.array: np.ndarray[Any, Any] = aligned_empty(array.shape, array.dtype)
-        self.array[...] = array
-        self.shape: tuple[int, ...] = array.shape
-        self.dtype = array.dtype
+            initial = initializer(lengths, dtype=as_dtype(dtype)) if callable(initializer) else initializer
+            array = _as_array(initial, dtype)
+            if shape is not None and array.shape != tuple(shape):
+                raise ValueError(
+                    f"Variable {self.name!r}: expected an initial value of shape {tuple(shape)}, received {array.shape}"
+                )
+            # An owned, aligned copy: kernels bind to this address.
+            self.array = aligned_empty(array.shape, array.dtype)
+            self.array[...] = array
+        self.shape: tuple[int, ...] = self.array.shape
+        self.dtype = self.array.dtype
+
+    @property
+    def trainable(self) -> bool:
+        """Whether optimizers update it."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = value
+        structure_epoch.count += 1
 
     # Reading --------------------------------------------------------------------------------------
 
@@ -112,10 +126,16 @@ class Variable(Value):
         return Tensor(self.array.copy())
 
     def numpy(self) -> np.ndarray[Any, Any]:
-        """A copy of the current value."""
-        return self.array.copy()
+        """A copy of the current value.
+
+        Raises:
+            CaptureError: a graph is captured, which reads the variable each time it runs, not now.
+        """
+        return np.array(self)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if current_graph() is not None:
+            self.read().numpy()  # refuses
         return np.array(self.array, dtype=dtype)
 
     # Writing --------------------------------------------------------------------------------------
@@ -162,6 +182,12 @@ class Variable(Value):
 
     def __repr__(self) -> str:
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype.name}>"
+
+
+def _as_array(initial: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    if isinstance(initial, Value) and not isinstance(initial, Symbol):
+        initial = initial.array if isinstance(initial, (Tensor, Variable)) else np.asarray(initial)
+    return np.asarray(initial, dtype=None if dtype is None and hasattr(initial, "dtype") else as_dtype(dtype))
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any], alignment: int = 64) -> np.ndarray[Any, Any]:
