@@ -7,6 +7,7 @@ else: nothing is imported because a file says so, and no code is ever taken from
 
 from __future__ import annotations
 
+import difflib
 import functools
 import importlib
 import inspect
@@ -43,6 +44,7 @@ __all__ = [
     "retrieve",
     "serialize",
     "sharing",
+    "similar",
 ]
 
 Registered = TypeVar("Registered", bound=Callable[..., Any])
@@ -78,6 +80,10 @@ class _Active(threading.local):
 
 
 _active = _Active()
+
+
+class UnknownNameError(TypeError):
+    """A file names a class or function that is not registered."""
 
 
 class _Serialized(dict[str, Any]):
@@ -156,6 +162,14 @@ def find(name: str, module: str | None = None) -> Any:
     return None
 
 
+def similar(name: str, module: str) -> list[str]:
+    """Names under a Keras path that look like another, the closest first, two at most."""
+    for family in _families(module):
+        _provide(family)
+    known = [other for place, other in _objects if _families(place) == _families(module)]
+    return difflib.get_close_matches(name, known, n=2)
+
+
 def retrieve(
     name: str,
     module: str | None = None,
@@ -175,7 +189,7 @@ def retrieve(
     item = find(name, module)
     if item is None:
         said = f" (registered name {registered_name!r})" if registered_name and registered_name != name else ""
-        raise TypeError(
+        raise UnknownNameError(
             f"Unknown class or function {name!r} of module {module!r}{said}. Only registered ones are read from "
             "files: decorate your own with `@engine.saving.register_keras_serializable(package, name)`, or pass it "
             "in `custom_objects` or `engine.saving.custom_object_scope({name: class})`."
@@ -352,6 +366,8 @@ def _deserialize_object(config: dict[str, Any], name: str, inner: Any) -> Any:
         raise ValueError(f"The config of {name!r} must be a dictionary. Received: {inner!r}")
     try:
         item = kind.from_config(inner)
+    except UnknownNameError:  # says it all, however deep in the config it is
+        raise
     except TypeError as error:
         raise TypeError(f"Cannot make {name!r} of module {module!r} from its config {inner!r}: {error}") from error
     build_config = config.get("build_config")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.utils.files import cache_folder, file_hash, get_file
+from engine.utils.files import cache_folder, digest_of, get_file
 
 Array = np.ndarray[Any, Any]
 
@@ -51,12 +51,12 @@ def _load(folder: Path, name: str, digest: str) -> Array:
     file = next((folder / found for found in (name, f"{name}.gz") if (folder / found).is_file()), None)
     if file is None:
         origin = os.environ.get("BEAGLE_MNIST_ORIGIN", ORIGIN)
-        file = Path(get_file(f"{name}.gz", f"{origin.rstrip('/')}/{name}.gz", cache_dir=folder))
+        file = Path(get_file(f"{name}.gz", f"{origin.rstrip('/')}/{name}.gz", cache_dir=folder, cache_subdir=""))
     try:
         content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
     except (OSError, EOFError) as error:
         raise ValueError(f"{file} is damaged: {error}") from None
-    found = file_hash([content])
+    found = digest_of([content])
     if found != digest:
         raise ValueError(f"{file} is not the MNIST file {name}: expected SHA-256 {digest}, got {found}")
     return read_idx(content, str(file))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
@@ -107,18 +108,43 @@ def substance(dataset: h5py.Dataset) -> int:
         return min(int(dataset.nbytes), CLAIM_LIMIT * int(dataset.id.get_storage_size()))
 
 
+def attribute(item: h5py.Group | h5py.Dataset, name: str) -> Any:
+    """The value of an attribute, or None.
+
+    Raises:
+        ValueError: it is damaged, or claims more bytes than the whole file has.
+    """
+    with _reading(f"Attribute {name!r} of {_name(item)!r}"):
+        if name not in item.attrs:
+            return None
+        stored, whole = item.attrs.get_id(name), item.file.id.get_filesize()
+        claimed = math.prod(stored.shape) * stored.dtype.itemsize
+        if claimed > whole:
+            raise ValueError(f"Attribute {name!r} of {_name(item)!r} claims {claimed} bytes of a file of {whole}.")
+        return item.attrs[name]
+
+
+def shape(dataset: h5py.Dataset) -> tuple[int, ...]:
+    """The shape of a dataset whose values are not read yet."""
+    with _reading(f"Dataset {_name(dataset)!r}"):
+        if dataset.shape is None:
+            raise ValueError(f"Dataset {_name(dataset)!r} holds nothing.")
+        return tuple(dataset.shape)
+
+
 def child(group: h5py.Group, name: str) -> Any:
     """A group or dataset directly inside `group`, or None. Links that lead elsewhere are refused."""
     import h5py
 
-    where = f"{_name(group)}/{name}"
-    with _reading(where):
+    try:
         link = group.get(name, getlink=True)
         if link is None:
             return None
-        if not isinstance(link, h5py.HardLink):
-            raise ValueError(f"{where} is a link to another place; that is refused.")
-        return group[name]
+        if isinstance(link, h5py.HardLink):
+            return group[name]
+    except _DAMAGE as error:
+        raise ValueError(f"{_name(group)}/{name} is damaged: {error}") from None
+    raise ValueError(f"{_name(group)}/{name} is a link to another place; that is refused.")
 
 
 def descend(group: h5py.Group, path: str) -> Any:

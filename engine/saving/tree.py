@@ -72,16 +72,14 @@ def write_variables(file: h5py.File, root: Any) -> None:
 class _Store(Mapping[str, Array]):
     """The datasets of one object, read when asked for."""
 
-    def __init__(self, group: Any) -> None:
-        self._group = group
-        found = [] if group is None else hdf5.names(group)
-        self._names = sorted(found, key=lambda name: (len(name), name))
+    def __init__(self, datasets: Mapping[str, h5py.Dataset]) -> None:
+        self._datasets = datasets
+        self._names = sorted(datasets, key=lambda name: (len(name), name))
 
     def __getitem__(self, name: str) -> Array:
-        dataset = hdf5.child(self._group, name) if name in self._names else None
-        if not hdf5.is_dataset(dataset):
+        if name not in self._datasets:
             raise KeyError(f"the file has no variable {name!r} here")
-        return hdf5.read_array(dataset)
+        return hdf5.read_array(self._datasets[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -90,8 +88,32 @@ class _Store(Mapping[str, Array]):
         return len(self._names)
 
 
+class Contents:
+    """What a weights file holds, by one walk through it."""
+
+    def __init__(self, file: h5py.File) -> None:
+        self._groups: dict[str, dict[str, h5py.Dataset]] = {}
+        for path, dataset in hdf5.datasets(file):
+            group, _, name = path.rpartition("/")
+            self._groups.setdefault(group, {})[name] = dataset
+
+    def paths(self) -> set[str]:
+        """The paths of all datasets."""
+        return {f"{group}/{name}".lstrip("/") for group, found in self._groups.items() for name in found}
+
+    def substance(self) -> int:
+        """How many bytes of variables the file can fill."""
+        return sum(hdf5.substance(dataset) for found in self._groups.values() for dataset in found.values())
+
+    def store(self, path: str) -> tuple[Mapping[str, Array], str]:
+        """The datasets of the group at a path, or where older Keras put it; and the path found."""
+        former = "/".join(_FORMER_NAMES.get(part, part) for part in path.split("/"))
+        found = path if path in self._groups else former
+        return _Store(self._groups.get(found, {})), found
+
+
 def read_variables(
-    file: h5py.File, root: Any, ignore: Sequence[str] = (), skip_mismatch: bool = False, restore: bool = False
+    contents: Contents, root: Any, ignore: Sequence[str] = (), skip_mismatch: bool = False, restore: bool = False
 ) -> None:
     """Gives every object below `root` its variables from the file.
 
@@ -105,15 +127,14 @@ def read_variables(
     """
     problems: list[str] = []
     before: dict[str, dict[str, Array]] = {}
-    leftover = {path for path, _ in hdf5.datasets(file)}
+    leftover = contents.paths()
     for path, item in saveables(root):
-        group, found = _find(file, f"{path}/vars")
         if path.split("/")[0] in ignore:
             continue
         if restore:
             item.save_own_variables(before.setdefault(path, {}))
-        store = _Store(group)
-        leftover.difference_update(f"{found}/{name}".lstrip("/") for name in store)
+        store, found = contents.store(f"{path}/vars".lstrip("/"))
+        leftover.difference_update(f"{found}/{name}" for name in store)
         try:
             item.load_own_variables(store)
         except (ValueError, KeyError) as error:
@@ -124,10 +145,7 @@ def read_variables(
         problems.append(f"the file has variables that the model has no place for: {', '.join(kept)}")
     if not problems:
         return
-    message = (
-        f"{len(problems)} mismatch{'es' if len(problems) > 1 else ''} between the model and the weights in the file:\n"
-    )
-    message += "\n".join(f"- {problem}" for problem in problems)
+    message = mismatches(problems)
     if skip_mismatch:
         warnings.warn(message, stacklevel=4)
         return
@@ -137,15 +155,8 @@ def read_variables(
     raise ValueError(message)
 
 
-def substance(file: h5py.File) -> int:
-    """How many bytes of variables the file can fill."""
-    return sum(hdf5.substance(dataset) for _, dataset in hdf5.datasets(file))
-
-
-def _find(file: h5py.File, path: str) -> tuple[Any, str]:
-    """The group at a path, or where older Keras put it (None where there is no group); and the path found."""
-    group = hdf5.descend(file, path)
-    if group is None:
-        former = "/".join(_FORMER_NAMES.get(part, part) for part in path.split("/"))
-        group, path = hdf5.descend(file, former), former
-    return (group if hdf5.is_group(group) else None), path
+def mismatches(problems: Sequence[str]) -> str:
+    """What to say where a model and a file do not fit: every single thing, a line each."""
+    plural = "es" if len(problems) > 1 else ""
+    first = f"{len(problems)} mismatch{plural} between the model and the weights in the file:"
+    return "\n".join([first, *(f"- {problem}" for problem in problems)])

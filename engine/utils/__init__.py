@@ -15,6 +15,7 @@ from engine.registry import deserialize as deserialize_keras_object
 from engine.registry import serialize as serialize_keras_object
 from engine.utils.files import get_file
 from engine.utils.numerical import normalize, to_categorical
+from engine.utils.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from engine.utils.progress import Progbar
 from engine.utils.py_dataset import PyDataset, Sequence
 
@@ -47,8 +48,10 @@ __all__ = [
     "get_registered_name",
     "get_registered_object",
     "normalize",
+    "pack_x_y_sample_weight",
     "register_keras_serializable",
     "serialize_keras_object",
     "set_random_seed",
     "to_categorical",
+    "unpack_x_y_sample_weight",
 ]

@@ -22,6 +22,9 @@ OPTIMIZERS: dict[str, Any] = {
         library.optimizers.schedules.ExponentialDecay(0.02, 2, 0.5, staircase=True), amsgrad=True
     ),
     "rmsprop": lambda library: library.optimizers.RMSprop(0.01, momentum=0.5, centered=True),
+    "nadam": lambda library: library.optimizers.Nadam(0.01),
+    "adadelta": lambda library: library.optimizers.Adadelta(0.5),
+    "adagrad": lambda library: library.optimizers.Adagrad(0.05),
     "averages": lambda library: library.optimizers.SGD(0.05, use_ema=True, ema_momentum=0.8),
     "accumulation": lambda library: library.optimizers.Adam(0.01, gradient_accumulation_steps=2),
 }

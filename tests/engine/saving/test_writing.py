@@ -115,7 +115,7 @@ def test_overwrite_false_leaves_what_is_there(saver: Any, tmp_path: Path) -> Non
     assert (tmp_path / name).read_bytes() == b"precious"
 
 
-@pytest.mark.parametrize("name", ["m", "m.h5", "m.onnx", "m.keras.zip", "m.weights.h5"])
+@pytest.mark.parametrize("name", ["m", "m.onnx", "m.keras.zip", "m.weights.h5"])
 def test_a_model_is_saved_under_its_own_ending_only(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"ends in '\.keras'"):
         small_model().save(tmp_path / name)
