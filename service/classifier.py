@@ -53,7 +53,12 @@ class EngineLoader:
         threads = self._threads or max(1, thread_count() // max(1, self._processes))
         os.environ[ENGINE_THREADS] = str(threads)
         model = engine.models.load_model(str(served.model_path))
-        return engine.InferenceSession(model, batch_sizes=batch_sizes(served.max_batch), precision="float32")
+        return engine.InferenceSession(
+            model,
+            batch_sizes=batch_sizes(served.max_batch),
+            precision=served.precision,
+            calibration=served.calibration_path,
+        )
 
 
 def batch_sizes(max_batch: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""The command `beagle`: serve, web, worker, predict, models list.
+"""The command `beagle`: serve, web, worker, predict, models list, models add.
 
 It imports little at the top, so that `--help` and wrong flags answer at once; a command loads what it runs.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from service.repository import PRECISIONS
 from service.settings import SETTINGS, Setting, Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -246,7 +247,7 @@ def _predict_file(path: Path, classifier: Classifier, settings: Settings, top_k:
 
 @main.group()
 def models() -> None:
-    """Look at the model repository."""
+    """Look at the model repository, and add to it."""
 
 
 @models.command("list")
@@ -254,7 +255,7 @@ def models() -> None:
 def list_models(**flags: Any) -> None:
     """List the served models, a version a line."""
     repository = _load_repository(_load_settings(flags))
-    rows = [("MODEL", "VERSION", "INPUT", "LABELS", "")]
+    rows = [("MODEL", "VERSION", "INPUT", "LABELS", "PRECISION", "")]
     for served in repository:
         newest = served is repository.get(served.name)
         default = newest and served.name == repository.default_name
@@ -264,12 +265,53 @@ def list_models(**flags: Any) -> None:
                 served.version,
                 f"{served.width}x{served.height} {served.color}",
                 str(len(served.labels)),
+                served.precision,
                 "default" if default else "",
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+@models.command("add")
+@click.argument("architecture")
+@click.option("--weights", default="imagenet", metavar="imagenet|random|FILE", help="Weights.  [default: imagenet]")
+@click.option("--labels", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+              help="Labels, one a line, or Keras's class index in JSON; without it ImageNet's.")  # fmt: skip
+@click.option("--name", default="", metavar="NAME", help="Name in the repository; without it the architecture's.")
+@click.option("--version", default="1", metavar="N", help="Version in the repository.  [default: 1]")
+@click.option("--precision", type=click.Choice(PRECISIONS), default=PRECISIONS[0], help="What it computes in.")
+@click.option("--calibration", type=click.Path(path_type=Path), metavar="FOLDER",
+              help="Folder of images like those to come; int8 needs it.")  # fmt: skip
+@click.option("--max-batch", type=click.IntRange(1, 1024), default=8, metavar="N", help="Most images of one batch.")
+@click.option("--force", is_flag=True, help="Replace the version that is there.")
+@_settings_options({"model_repository", "threads"} | _LOGGING)
+def add_to_models(architecture: str, force: bool, **options: Any) -> None:
+    """Add a well-known network, such as resnet50, to the model repository.
+
+    Its weights, ImageNet's labels and the right preprocessing come with it. Exit status: 0 it was added, 1 it could
+    not be, 2 wrong usage.
+    """
+    flags = {name: options.pop(name) for name in ("model_repository", "threads", *_LOGGING)}
+    settings = _load_settings(flags)
+    _configure_logging(settings)
+    from service.adding import AddError, Order, add_model
+    from service.architectures import UnknownArchitectureError
+
+    order = Order(architecture, replace=force, **options)
+    try:
+        added = add_model(settings.model_repository, order, settings.threads)
+    except UnknownArchitectureError as error:
+        raise click.UsageError(f"ARCHITECTURE: {error}") from error
+    except AddError as error:
+        raise click.ClickException(str(error)) from error
+    served = added.served
+    click.echo(f"Added {served.name} version {served.version} in {served.folder}:")
+    click.echo(f"  {served.width}x{served.height} {served.color}, {len(served.labels)} labels, {added.precision}, "
+               f"{added.size_bytes / 1e6:.1f} MB, batches of up to {served.max_batch}")  # fmt: skip
+    for note in added.notes:
+        click.echo(f"  {note}")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ CHANNELS = {"grey": 1, "rgb": 3, "bgr": 3}
 RESIZE_METHODS = ("nearest", "bilinear", "bicubic", "lanczos")
 FITS = ("stretch", "crop", "pad")
 ACTIVATIONS = ("none", "softmax")
+PRECISIONS = ("float32", "bfloat16", "int8")
+CALIBRATION_FILE = "model.calibration.json"
 MAX_SIDE = 8192
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -47,6 +49,8 @@ class ServedModel:
         labels: One per class, in the order of the model's output.
         top_k: How many predictions are answered unless the request says.
         activation: `softmax` where the model gives logits.
+        precision: In which the model computes: `float32`, `bfloat16` or `int8`.
+        calibration_path: For `int8`: the file with the ranges of the model's values.
         max_batch: Most images of one batch.
         deadline_s: Deadline of a request in seconds, unless it asks for less.
         compute_limit_s: A batch that computes longer counts as hung.
@@ -68,6 +72,8 @@ class ServedModel:
     std: tuple[float, ...] = ()
     top_k: int = 5
     activation: Literal["none", "softmax"] = "none"
+    precision: Literal["float32", "bfloat16", "int8"] = "float32"
+    calibration_path: Path | None = None
     max_batch: int = 32
     deadline_s: float = 30.0
     compute_limit_s: float = 10.0
@@ -190,11 +196,12 @@ def read_served_model(path: Path, *, name: str, version: str) -> ServedModel:
         raise RepositoryError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RepositoryError(f"{path}: is no TOML: {error}") from error
-    names = ("input", "preprocessing", "output", "batching")
-    input_, preprocessing, output, batching = (_Table(path, key, tables.pop(key, {})) for key in names)
+    names = ("input", "preprocessing", "inference", "output", "batching")
+    input_, preprocessing, inference, output, batching = (_Table(path, key, tables.pop(key, {})) for key in names)
     top = _Table(path, "", tables)
     color = input_.choice("color", "rgb", tuple(CHANNELS))
     labels = _read_labels(path, output)
+    precision = inference.choice("precision", "float32", PRECISIONS)
     model = ServedModel(
         name=name,
         version=version,
@@ -212,13 +219,22 @@ def read_served_model(path: Path, *, name: str, version: str) -> ServedModel:
         labels=labels,
         top_k=output.whole("top_k", min(5, len(labels)), len(labels)),
         activation=output.choice("activation", "none", ACTIVATIONS),
+        precision=precision,
+        calibration_path=(
+            _file_beside(path, inference, "calibration", CALIBRATION_FILE) if precision == "int8" else None
+        ),
         max_batch=batching.whole("max_batch", 32, 1024),
         deadline_s=batching.number("deadline_s", 30.0),
         compute_limit_s=batching.number("compute_limit_s", 10.0),
     )
-    for table in (top, input_, preprocessing, output, batching):
+    for table in (top, input_, preprocessing, inference, output, batching):
         table.done()
     return model
+
+
+def is_model_place(name: str, version: str) -> bool:
+    """Whether a model's and a version's folder may be called so."""
+    return bool(_NAME.fullmatch(name) and _VERSION.fullmatch(version))
 
 
 class ModelRepository:

@@ -30,6 +30,9 @@ fit = "crop"
 scale = 0.5
 mean = [1.0, 2, 3.0]
 std = [4.0]
+[inference]
+precision = "int8"
+calibration = "ranges.json"
 [output]
 labels_file = "labels.txt"
 top_k = 2
@@ -58,6 +61,7 @@ def test_everything_that_is_said_is_read(tmp_path: Path) -> None:
     assert (model.scale, model.mean, model.std) == (0.5, (1.0, 2.0, 3.0), (4.0,))
     assert (model.labels, model.top_k, model.activation) == (("cat", "dog", "Grüße"), 2, "softmax")
     assert (model.max_batch, model.deadline_s, model.compute_limit_s) == (8, 5.0, 1.5)
+    assert (model.precision, model.calibration_path) == ("int8", tmp_path / "net/3/ranges.json")
 
 
 def test_what_is_left_out_has_defaults_that_fit(tmp_path: Path) -> None:
@@ -65,6 +69,7 @@ def test_what_is_left_out_has_defaults_that_fit(tmp_path: Path) -> None:
     assert (model.color, model.channels, model.steps, model.fit) == ("rgb", 3, (), "stretch")
     assert (model.scale, model.mean, model.std, model.top_k) == (1.0, (), (), 2)
     assert (model.max_batch, model.deadline_s, model.activation) == (32, 30.0, "none")
+    assert (model.precision, model.calibration_path) == ("float32", None)
 
 
 def test_the_highest_version_by_number_is_served_unless_another_is_named(tmp_path: Path) -> None:
@@ -137,6 +142,8 @@ def test_other_folders_and_files_are_passed_over(tmp_path: Path) -> None:
         ('labels = ["cat", "dog"]', 'labels = ["a", "b"]\ntop_k = 3', "output.top_k: expected a whole number, 1 to 2"),
         ("[output]", "[preprocessing]\nmean = [1, 2]\n[output]", "preprocessing.mean: expected 1 or 3 numbers"),
         ("[output]", "[preprocessing]\nstd = 0\n[output]", "preprocessing.std: expected numbers other than 0"),
+        ("[output]", '[inference]\nprecision = "int4"\n[output]', "inference.precision: expected one of float32"),
+        ("[output]", '[inference]\ncalibration = "x.json"\n[output]', r"unknown in \[inference\]: calibration"),
         ("[output]", "[batching]\ndeadline_s = -1\n[output]", "batching.deadline_s: expected a number above 0"),
         ("[output]", "[extra]\n[output]", "unknown in the file: extra"),
         ("[output]", "[output", "is no TOML"),
