@@ -8,6 +8,10 @@ from collections.abc import Sequence
 
 BENCHMARKS = {
     "service": "requests with a model that does nothing, beside LitServe (needs litserve and the program wrk)",
+    "inference": "ResNet50, MobileNetV2, VGG16 in three precisions, beside other engines (needs the extra `benchmark`)",
+    "training": "training steps of four networks, beside PyTorch and Keras (needs the extra `benchmark`)",
+    "startup": "imports, readiness and memory of a worker with ResNet50 (needs the extra `benchmark` for the peers)",
+    "accuracy": "bfloat16 and int8 beside float32 (needs the real data of the tests)",
     "failover": "nginx, two web processes and two workers, one of which is killed (needs the program nginx)",
 }
 

@@ -1,0 +1,1 @@
+"""The engines that are compared, ours and the peers: each a program that answers a benchmark over pipes."""
