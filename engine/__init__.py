@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine import activations as activations
+    from engine import applications as applications
     from engine import callbacks as callbacks
     from engine import config as config
     from engine import constraints as constraints
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from engine import saving as saving
     from engine import tree as tree
     from engine import utils as utils
+    from engine.gradients import GradientTape as GradientTape
+    from engine.gradients import grad as grad
+    from engine.gradients import value_and_grad as value_and_grad
     from engine.inference import InferenceSession as InferenceSession
     from engine.layers import Input as Input
     from engine.layers import Layer as Layer
@@ -39,6 +43,7 @@ __version__ = "0.1.0"
 
 _MODULES = (
     "activations",
+    "applications",
     "callbacks",
     "config",
     "constraints",
@@ -57,6 +62,7 @@ _MODULES = (
 )
 _NAMES = {
     "Functional": "engine.models",
+    "GradientTape": "engine.gradients",
     "InferenceSession": "engine.inference",
     "Input": "engine.layers",
     "KerasTensor": "engine.ops.operation",
@@ -65,6 +71,8 @@ _NAMES = {
     "Sequential": "engine.models",
     "Tensor": "engine.tensor",
     "Variable": "engine.variable",
+    "grad": "engine.gradients",
+    "value_and_grad": "engine.gradients",
 }
 
 

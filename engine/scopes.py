@@ -81,3 +81,10 @@ def autocasting(dtype: np.dtype[Any] | None) -> Iterator[None]:
         yield
     finally:
         _scopes.autocast = before
+
+
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Operations inside this block run at once, in their own dtypes, and nobody listens: for making state."""
+    with capturing(None), taping(()), autocasting(None):
+        yield

@@ -49,6 +49,7 @@ class Tape:
         self._records: list[Record] = []
         self._tracked: dict[int, Operand] = {}  # the values keep their ids from being used again
         self._reads: dict[int, list[Operand]] = {}  # by variable: the values it was read as
+        self._variables: dict[int, Variable] = {}
         self._exit: Any = None
         self._used = False
 
@@ -60,10 +61,20 @@ class Tape:
     def __exit__(self, *error: Any) -> None:
         self._exit.__exit__(*error)
 
+    def forget(self) -> None:
+        """Drops all that was recorded and watched."""
+        for known in (self._records, self._tracked, self._reads, self._variables):
+            known.clear()
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """The variables that were read or are watched, in order."""
+        return tuple(self._variables.values())
+
     def watch(self, value: Any) -> None:
         """Tracks a tensor or a variable, trainable or not."""
         if isinstance(value, Variable):
-            self._reads.setdefault(id(value), [])
+            self._know(value)
             value.read()
         else:
             self._tracked[id(value)] = value
@@ -71,7 +82,7 @@ class Tape:
     def note_read(self, variable: Variable, value: Operand) -> Operand:
         """Called by `Variable.read`: the value under which the variable is known to this tape."""
         if id(variable) in self._reads or (self._watch_variables and variable.trainable):
-            reads = self._reads.setdefault(id(variable), [])
+            reads = self._know(variable)
             for known in reads:
                 same = known is value or (
                     isinstance(known, Tensor) and isinstance(value, Tensor) and known.array is value.array
@@ -81,6 +92,10 @@ class Tape:
             reads.append(value)
             self._tracked[id(value)] = value
         return value
+
+    def _know(self, variable: Variable) -> list[Operand]:
+        self._variables.setdefault(id(variable), variable)
+        return self._reads.setdefault(id(variable), [])
 
     def wants(self, inputs: Sequence[Operand]) -> bool:
         """Whether an operation on these inputs has to be recorded."""
@@ -102,14 +117,25 @@ class Tape:
             output_gradients: what to start from, like `target`; default: ones.
 
         Returns:
-            A list like `sources`, None where the target does not depend on a source.
+            A list like `sources`, None where the target does not depend on a source, or the source is not watched.
+        """
+        return self.gradients(target, sources, [output_gradients])[0]
+
+    def gradients(self, target: Any, sources: Sequence[Any], starts: Sequence[Any]) -> list[list[Any]]:
+        """What `gradient` returns for each of several `output_gradients`, as a list.
+
+        Raises:
+            RuntimeError: gradients were asked for before, and the tape is not persistent.
         """
         if self._used and not self._persistent:
             raise RuntimeError("Tape.gradient was called twice; a tape for several calls needs persistent=True.")
         self._used = True
         others = tuple(tape for tape in current_tapes() if tape is not self or self._persistent)
         with taping(others):
-            return self._backward(target, sources, output_gradients)
+            found = [self._backward(target, sources, start) for start in starts]
+        if not self._persistent:
+            self._records.clear()
+        return found
 
     def _backward(self, target: Any, sources: Sequence[Any], output_gradients: Any) -> list[Any]:
         targets = list(target) if isinstance(target, (list, tuple)) else [target]
@@ -145,14 +171,12 @@ class Tape:
             for gradient in found[1:]:
                 total = total + gradient
             results.append(total)
-        if not self._persistent:
-            self._records.clear()
         return results
 
     def _keys(self, source: Any) -> list[int]:
         if isinstance(source, Variable):
             return [id(value) for value in self._reads.get(id(source), ())]
-        return [id(source)]
+        return [id(source)] if id(source) in self._tracked else []
 
     @staticmethod
     def _pull(record: Record, needed: list[bool], incoming: list[Any]) -> Sequence[Any]:

@@ -96,13 +96,4 @@ class LambdaCallback(Callback):
             if not hasattr(Callback, name):
                 raise TypeError(f"LambdaCallback: there is no hook {name!r}.")
             if function is not None:
-                setattr(self, name, _flexible(function))
-
-
-def _flexible(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function called with positional logs, since users name that argument as they like."""
-
-    def call(*arguments: Any, logs: Any = None) -> Any:
-        return function(*arguments, logs)
-
-    return call
+                setattr(self, name, function)

@@ -77,11 +77,11 @@ class CallbackList:
         if callable(logs):
             logs = logs() if any(item.needs_batch_logs() for item in hooks) else None
         for item in hooks:
-            getattr(item, hook)(batch, logs=logs)
+            getattr(item, hook)(batch, logs)
 
     def _call(self, hook: str, *arguments: Any, logs: Logs | None) -> None:
         for item in self.callbacks:
-            getattr(item, hook)(*arguments, logs=logs)
+            getattr(item, hook)(*arguments, logs)  # by position: users name it as they like
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._call("on_train_begin", logs=logs or {})
@@ -97,7 +97,7 @@ class CallbackList:
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         for item in self._overriding("on_train_batch_begin", "on_batch_begin"):
-            item.on_train_batch_begin(batch, logs=logs or {})
+            item.on_train_batch_begin(batch, logs or {})
 
     def on_train_batch_end(self, batch: int, logs: Logs | Callable[[], Logs] | None = None) -> None:
         hooks = self._overriding("on_train_batch_end", "on_batch_end")
@@ -111,7 +111,7 @@ class CallbackList:
 
     def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         for item in self._overriding("on_test_batch_begin"):
-            item.on_test_batch_begin(batch, logs=logs or {})
+            item.on_test_batch_begin(batch, logs or {})
 
     def on_test_batch_end(self, batch: int, logs: Logs | Callable[[], Logs] | None = None) -> None:
         self._batch_end(self._overriding("on_test_batch_end"), "on_test_batch_end", batch, logs)
@@ -124,7 +124,7 @@ class CallbackList:
 
     def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         for item in self._overriding("on_predict_batch_begin"):
-            item.on_predict_batch_begin(batch, logs=logs or {})
+            item.on_predict_batch_begin(batch, logs or {})
 
     def on_predict_batch_end(self, batch: int, logs: Logs | Callable[[], Logs] | None = None) -> None:
         self._batch_end(self._overriding("on_predict_batch_end"), "on_predict_batch_end", batch, logs)

@@ -6,6 +6,8 @@ import csv
 import os
 from typing import Any, TextIO
 
+import numpy as np
+
 from engine.callbacks.callback import Callback
 
 
@@ -29,6 +31,7 @@ class CSVLogger(Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         going_on = self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
         self._with_header = not going_on
+        self.keys = None
         self._file = open(self.filename, "a" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -37,18 +40,21 @@ class CSVLogger(Callback):
         writer = csv.writer(self._file, delimiter=self.sep)
         if self.keys is None:
             # Validation may come only every few epochs: its columns are there from the first.
-            own = sorted(name for name in logs if not name.startswith("val_"))
-            self.keys = own + [f"val_{name}" for name in own if f"val_{name}" in logs or self._validates()]
+            self.keys = sorted(logs)
+            if self.params.get("validates") and not any(name.startswith("val_") for name in logs):
+                self.keys += [f"val_{name}" for name in self.keys]
         if self._with_header:
             writer.writerow(["epoch", *self.keys])
             self._with_header = False
-        writer.writerow([epoch, *(logs.get(name, "NA") for name in self.keys)])
+        writer.writerow([epoch, *(_cell(logs.get(name, "NA")) for name in self.keys)])
         self._file.flush()
-
-    def _validates(self) -> bool:
-        return bool(self.params.get("validates"))
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _cell(value: Any) -> Any:
+    """A value as it is written: arrays in brackets."""
+    return f"[{', '.join(map(str, value))}]" if np.ndim(value) else value

@@ -11,7 +11,11 @@ from engine.callbacks.callback import Callback
 
 logger = logging.getLogger("engine")
 
-_RISING = ("acc", "accuracy", "auc", "precision", "recall", "f1", "iou", "top_k")
+_RISING = ("acc", "accuracy", "auc", "precision", "recall", "f1", "fbeta", "iou", "top_k", "similarity", "r2")
+_FALLING = (
+    *("loss", "error", "mse", "mae", "mape", "msle", "rmse", "crossentropy", "entropy"),
+    *("hinge", "poisson", "divergence", "log_cosh", "logcosh", "perplexity"),
+)
 
 
 class MonitorCallback(Callback):
@@ -19,7 +23,8 @@ class MonitorCallback(Callback):
 
     Args:
         monitor: its name, "val_loss" by default.
-        mode: "min", "max", or "auto": larger is better for accuracies and their like, smaller for all others.
+        mode: "min", "max", or "auto": what the metric of that name says of itself, else what the name tells: larger is
+            better for accuracies and their like, smaller for losses and errors.
         initial: the value to beat at the beginning; default: any.
         min_delta: a change below this is no improvement.
     """
@@ -45,7 +50,25 @@ class MonitorCallback(Callback):
         if self.mode != "auto":
             return self.mode == "max"
         name = self.monitor.removeprefix("val_")
-        return any(word in name for word in _RISING) and not name.endswith("loss")
+        if name == "loss" or name.endswith("_loss"):
+            return False
+        direction = self._direction_of(name)
+        if direction is not None:
+            return direction == "up"
+        for words, rising in ((_RISING, True), (_FALLING, False)):
+            if any(word in name for word in words):
+                return rising
+        raise ValueError(
+            f"{type(self).__name__}: whether {self.monitor!r} should rise or fall is not known: give mode='max' or 'min'."
+        )
+
+    def _direction_of(self, name: str) -> str | None:
+        """What a metric of the model says of itself: "up", "down" or None."""
+        for metric in getattr(self.model, "metrics", ()):
+            for item in getattr(metric, "metrics", [metric]):
+                if item.name == name or name.endswith(f"_{item.name}"):
+                    return getattr(item, "_direction", None)
+        return None
 
     def is_improvement(self, value: float) -> bool:
         """Whether `value` beats the best so far by more than `min_delta`. NaN never does."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.identifiers import resolve
 from engine.losses.classification import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
@@ -69,20 +70,7 @@ def get(identifier: Any) -> Any:
     Raises:
         ValueError: it stands for no loss.
     """
-    if identifier is None:
-        return None
-    if isinstance(identifier, (str, dict)):
-        try:
-            found = deserialize(identifier)
-        except TypeError as error:
-            raise ValueError(f"Could not interpret the loss {identifier!r}: {error}") from error
-    else:
-        found = identifier
-    if isinstance(found, type):
-        found = found()
-    if not callable(found):
-        raise ValueError(f"Could not interpret the loss {identifier!r}: expected a name, a config or a callable.")
-    return found
+    return resolve(identifier, "keras.losses", "loss")
 
 
 __all__ = [

@@ -214,8 +214,8 @@ class SparseCategoricalCrossentropy(NamedLoss):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         # Class numbers stay integers: a half float would round those above 256.
         y_true, y_pred = ops.convert_to_tensor(y_true), self._convert(y_pred)
-        values = self.fn(y_true, y_pred, **self._options)
-        ignored = self._options["ignore_class"]
+        values = self.fn(y_true, y_pred, **self.options)
+        ignored = self.options["ignore_class"]
         if ignored is not None:
             kept = ops.reshape(ops.cast(ops.not_equal(y_true, ignored), self.dtype), values.shape)
             if self.reduction in ("sum_over_batch_size", "mean"):

@@ -9,6 +9,7 @@ from engine import ops, tree
 from engine.dtypes import standardize_dtype
 from engine.naming import auto_name
 from engine.registry import deserialize, registered, serialize
+from engine.tensor import mask_of
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 
@@ -54,6 +55,23 @@ def reduce_weighted(values: Any, sample_weight: Any = None, reduction: str | Non
     return total / max(values.size, 1)
 
 
+def masked_weights(sample_weight: Any, mask: Any, reduction: str | None, dtype: str) -> Any:
+    """Weights under which what a mask leaves out does not count.
+
+    Args:
+        sample_weight: of the caller, or None.
+        mask: the mask on the predictions, or None.
+        reduction: where it divides by the number of values, the weights make up for those left out.
+        dtype: of the weights.
+    """
+    if mask is None:
+        return sample_weight
+    kept = ops.cast(ops.convert_to_tensor(mask), dtype)
+    if reduction in ("sum_over_batch_size", "mean"):
+        kept = kept * ops.divide_no_nan(float(kept.size), ops.sum(kept))
+    return kept if sample_weight is None else kept * matched_weights(kept, sample_weight)
+
+
 @registered("keras.losses")
 class Loss:
     """Base of losses; subclasses define `call(y_true, y_pred)`, one value an item.
@@ -81,9 +99,10 @@ class Loss:
         raise NotImplementedError(f"{type(self).__name__} defines no call(y_true, y_pred).")
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        weights = masked_weights(sample_weight, mask_of(y_pred), self.reduction, self._dtype)
         y_true = tree.map_structure(self._convert, y_true)
         y_pred = tree.map_structure(self._convert, y_pred)
-        return reduce_weighted(self.call(y_true, y_pred), sample_weight, self.reduction)
+        return reduce_weighted(self.call(y_true, y_pred), weights, self.reduction)
 
     def _convert(self, value: Any) -> Any:
         return ops.cast(ops.convert_to_tensor(value), self._dtype)
@@ -112,21 +131,21 @@ class LossFunctionWrapper(Loss):
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.fn = fn
-        self._options = options
+        self.options = options
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         flat = tree.flatten(y_true), tree.flatten(y_pred)
         if len(flat[0]) == len(flat[1]) == 1:
             y_true, y_pred = matched_ranks(flat[0][0], flat[1][0])
-        return self.fn(y_true, y_pred, **self._options)
+        return self.fn(y_true, y_pred, **self.options)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        config.update({"fn": serialize(self.fn), **self._options})
+        config.update({"fn": serialize(self.fn), **self.options})
         return config
 
     def __repr__(self) -> str:
-        return f"<LossFunctionWrapper({self.fn}, kwargs={self._options})>"
+        return f"<LossFunctionWrapper({self.fn}, kwargs={self.options})>"
 
 
 class NamedLoss(LossFunctionWrapper):
@@ -135,4 +154,4 @@ class NamedLoss(LossFunctionWrapper):
     _written: tuple[str, ...] = ()
 
     def get_config(self) -> dict[str, Any]:
-        return {**Loss.get_config(self), **{name: self._options[name] for name in self._written}}
+        return {**Loss.get_config(self), **{name: self.options[name] for name in self._written}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.identifiers import resolve
 from engine.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -35,6 +36,15 @@ from engine.metrics.accuracy import (
     sparse_top_k_categorical_accuracy,
     top_k_categorical_accuracy,
 )
+from engine.metrics.area import AUC
+from engine.metrics.confusion import (
+    FalseNegatives,
+    FalsePositives,
+    Precision,
+    Recall,
+    TrueNegatives,
+    TruePositives,
+)
 from engine.metrics.errors import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -52,11 +62,14 @@ from engine.metrics.errors import (
     SparseCategoricalCrossentropy,
     SquaredHinge,
 )
+from engine.metrics.f_score import F1Score, FBetaScore
 from engine.metrics.metric import Metric
 from engine.metrics.reduction import Mean, MeanMetricWrapper, Sum
+from engine.naming import to_snake_case
 from engine.registry import deserialize as _deserialize
 from engine.registry import find as _find
 from engine.registry import get_registered_object as _get_registered_object
+from engine.registry import retrieve as _retrieve
 from engine.registry import serialize as _serialize
 
 
@@ -71,18 +84,12 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     Raises:
         TypeError: nothing of that name is registered.
     """
-    from engine.naming import to_snake_case
-    from engine.registry import retrieve
-
     if not isinstance(config, str):
         if isinstance(config, dict) and "module" not in config:
             config = {"module": "keras.metrics", "registered_name": None, **config}
         return _deserialize(config, custom_objects)
-    found = _get_registered_object(config, custom_objects) or _find(config, "keras.metrics")
-    if found is None:
-        classes = {to_snake_case(name): item for name, item in globals().items() if isinstance(item, type)}
-        found = classes.get(config)
-    return found or retrieve(config, "keras.losses", custom_objects=custom_objects)
+    found = _get_registered_object(config, custom_objects) or _find(config, "keras.metrics") or _by_other_name(config)
+    return found or _retrieve(config, "keras.metrics")
 
 
 def get(identifier: Any) -> Any:
@@ -91,23 +98,17 @@ def get(identifier: Any) -> Any:
     Raises:
         ValueError: it stands for no metric.
     """
-    if identifier is None:
-        return None
-    if isinstance(identifier, (str, dict)):
-        try:
-            found = deserialize(identifier)
-        except TypeError as error:
-            raise ValueError(f"Could not interpret the metric {identifier!r}: {error}") from error
-    else:
-        found = identifier
-    if isinstance(found, type):
-        found = found()
-    if not callable(found):
-        raise ValueError(f"Could not interpret the metric {identifier!r}: expected a name, a config or a callable.")
-    return found
+    return resolve(identifier, "keras.metrics", "metric", otherwise=_by_other_name)
+
+
+def _by_other_name(name: str) -> Any:
+    """The metric of a snake-case class name, or the loss function of a name."""
+    classes = {to_snake_case(key): item for key, item in globals().items() if isinstance(item, type)}
+    return classes.get(name) or _find(name, "keras.losses")
 
 
 __all__ = [
+    "AUC",
     "Accuracy",
     "BinaryAccuracy",
     "BinaryCrossentropy",
@@ -115,6 +116,10 @@ __all__ = [
     "CategoricalCrossentropy",
     "CategoricalHinge",
     "CosineSimilarity",
+    "F1Score",
+    "FBetaScore",
+    "FalseNegatives",
+    "FalsePositives",
     "Hinge",
     "KLDivergence",
     "LogCoshError",
@@ -126,6 +131,8 @@ __all__ = [
     "MeanSquaredLogarithmicError",
     "Metric",
     "Poisson",
+    "Precision",
+    "Recall",
     "RootMeanSquaredError",
     "SparseCategoricalAccuracy",
     "SparseCategoricalCrossentropy",
@@ -133,6 +140,8 @@ __all__ = [
     "SquaredHinge",
     "Sum",
     "TopKCategoricalAccuracy",
+    "TrueNegatives",
+    "TruePositives",
     "binary_accuracy",
     "binary_crossentropy",
     "binary_focal_crossentropy",

@@ -82,8 +82,14 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from
     return _among_best(y_true, y_pred, k)
 
 
+class _Share(NamedMean):
+    """Base: a share of hits."""
+
+    _direction = "up"
+
+
 @registered("keras.metrics")
-class Accuracy(NamedMean):
+class Accuracy(_Share):
     """How often the prediction equals the truth."""
 
     def __init__(self, name: str | None = "accuracy", dtype: Any = None) -> None:
@@ -91,7 +97,7 @@ class Accuracy(NamedMean):
 
 
 @registered("keras.metrics")
-class BinaryAccuracy(NamedMean):
+class BinaryAccuracy(_Share):
     """How often (prediction > threshold) equals the truth, 0 or 1.
 
     Raises:
@@ -107,7 +113,7 @@ class BinaryAccuracy(NamedMean):
 
 
 @registered("keras.metrics")
-class CategoricalAccuracy(NamedMean):
+class CategoricalAccuracy(_Share):
     """How often the largest prediction stands at the one-hot truth's class."""
 
     def __init__(self, name: str | None = "categorical_accuracy", dtype: Any = None) -> None:
@@ -115,7 +121,7 @@ class CategoricalAccuracy(NamedMean):
 
 
 @registered("keras.metrics")
-class SparseCategoricalAccuracy(NamedMean):
+class SparseCategoricalAccuracy(_Share):
     """How often the largest prediction stands at the truth's class number."""
 
     def __init__(self, name: str | None = "sparse_categorical_accuracy", dtype: Any = None) -> None:
@@ -123,7 +129,7 @@ class SparseCategoricalAccuracy(NamedMean):
 
 
 @registered("keras.metrics")
-class TopKCategoricalAccuracy(NamedMean):
+class TopKCategoricalAccuracy(_Share):
     """How often the one-hot truth's class is among the `k` largest predictions."""
 
     _written = ("k",)
@@ -133,7 +139,7 @@ class TopKCategoricalAccuracy(NamedMean):
 
 
 @registered("keras.metrics")
-class SparseTopKCategoricalAccuracy(NamedMean):
+class SparseTopKCategoricalAccuracy(_Share):
     """How often the truth's class number is among the `k` largest predictions."""
 
     _written = ("k",)

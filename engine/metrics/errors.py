@@ -10,8 +10,14 @@ from engine.metrics.reduction import Mean, NamedMean
 from engine.registry import registered
 
 
+class _Distance(NamedMean):
+    """Base: what is better the smaller it is."""
+
+    _direction = "down"
+
+
 @registered("keras.metrics", "mse", "MSE")
-class MeanSquaredError(NamedMean):
+class MeanSquaredError(_Distance):
     """The mean of `(y_true - y_pred)²`."""
 
     def __init__(self, name: str | None = "mean_squared_error", dtype: Any = None) -> None:
@@ -19,7 +25,7 @@ class MeanSquaredError(NamedMean):
 
 
 @registered("keras.metrics", "mae", "MAE")
-class MeanAbsoluteError(NamedMean):
+class MeanAbsoluteError(_Distance):
     """The mean of `|y_true - y_pred|`."""
 
     def __init__(self, name: str | None = "mean_absolute_error", dtype: Any = None) -> None:
@@ -27,7 +33,7 @@ class MeanAbsoluteError(NamedMean):
 
 
 @registered("keras.metrics", "mape", "MAPE")
-class MeanAbsolutePercentageError(NamedMean):
+class MeanAbsolutePercentageError(_Distance):
     """The mean of the error in per cent of the truth."""
 
     def __init__(self, name: str | None = "mean_absolute_percentage_error", dtype: Any = None) -> None:
@@ -35,7 +41,7 @@ class MeanAbsolutePercentageError(NamedMean):
 
 
 @registered("keras.metrics", "msle", "MSLE")
-class MeanSquaredLogarithmicError(NamedMean):
+class MeanSquaredLogarithmicError(_Distance):
     """The mean of the squared difference of logarithms."""
 
     def __init__(self, name: str | None = "mean_squared_logarithmic_error", dtype: Any = None) -> None:
@@ -45,6 +51,8 @@ class MeanSquaredLogarithmicError(NamedMean):
 @registered("keras.metrics")
 class RootMeanSquaredError(Mean):
     """The root of the mean of `(y_true - y_pred)²`."""
+
+    _direction = "down"
 
     def __init__(self, name: str | None = "root_mean_squared_error", dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
@@ -60,7 +68,7 @@ class RootMeanSquaredError(Mean):
 
 
 @registered("keras.metrics", "bce", "BCE")
-class BinaryCrossentropy(NamedMean):
+class BinaryCrossentropy(_Distance):
     """The mean cross-entropy of yes or no."""
 
     _written = ("from_logits", "label_smoothing")
@@ -82,7 +90,7 @@ class BinaryCrossentropy(NamedMean):
 
 
 @registered("keras.metrics")
-class CategoricalCrossentropy(NamedMean):
+class CategoricalCrossentropy(_Distance):
     """The mean cross-entropy of one-hot classes."""
 
     _written = ("from_logits", "label_smoothing", "axis")
@@ -106,7 +114,7 @@ class CategoricalCrossentropy(NamedMean):
 
 
 @registered("keras.metrics")
-class SparseCategoricalCrossentropy(NamedMean):
+class SparseCategoricalCrossentropy(_Distance):
     """The mean cross-entropy of class numbers."""
 
     _written = ("from_logits", "ignore_class", "axis")
@@ -130,7 +138,7 @@ class SparseCategoricalCrossentropy(NamedMean):
 
 
 @registered("keras.metrics")
-class KLDivergence(NamedMean):
+class KLDivergence(_Distance):
     """The mean Kullback-Leibler divergence."""
 
     def __init__(self, name: str | None = "kl_divergence", dtype: Any = None) -> None:
@@ -138,7 +146,7 @@ class KLDivergence(NamedMean):
 
 
 @registered("keras.metrics")
-class Poisson(NamedMean):
+class Poisson(_Distance):
     """The mean of `y_pred - y_true * log(y_pred)`."""
 
     def __init__(self, name: str | None = "poisson", dtype: Any = None) -> None:
@@ -146,7 +154,7 @@ class Poisson(NamedMean):
 
 
 @registered("keras.metrics")
-class LogCoshError(NamedMean):
+class LogCoshError(_Distance):
     """The mean of `log(cosh(y_pred - y_true))`."""
 
     def __init__(self, name: str | None = "logcosh", dtype: Any = None) -> None:
@@ -154,7 +162,7 @@ class LogCoshError(NamedMean):
 
 
 @registered("keras.metrics")
-class Hinge(NamedMean):
+class Hinge(_Distance):
     """The mean of `max(0, 1 - y_true * y_pred)`."""
 
     def __init__(self, name: str | None = "hinge", dtype: Any = None) -> None:
@@ -162,7 +170,7 @@ class Hinge(NamedMean):
 
 
 @registered("keras.metrics")
-class SquaredHinge(NamedMean):
+class SquaredHinge(_Distance):
     """The mean of `max(0, 1 - y_true * y_pred)²`."""
 
     def __init__(self, name: str | None = "squared_hinge", dtype: Any = None) -> None:
@@ -170,7 +178,7 @@ class SquaredHinge(NamedMean):
 
 
 @registered("keras.metrics")
-class CategoricalHinge(NamedMean):
+class CategoricalHinge(_Distance):
     """The mean of `max(0, 1 + (best wrong class) - (true class))`."""
 
     def __init__(self, name: str | None = "categorical_hinge", dtype: Any = None) -> None:
@@ -183,8 +191,10 @@ def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
 
 
 @registered("keras.metrics")
-class CosineSimilarity(NamedMean):
+class CosineSimilarity(_Distance):
     """The mean cosine of the angle between truth and prediction along `axis`."""
+
+    _direction = "up"
 
     def __init__(self, name: str | None = "cosine_similarity", dtype: Any = None, axis: int = -1) -> None:
         super().__init__(cosine_similarity, name=name, dtype=dtype, axis=axis)

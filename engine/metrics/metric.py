@@ -9,6 +9,7 @@ import numpy as np
 from engine.dtypes import standardize_dtype
 from engine.naming import auto_name
 from engine.registry import deserialize, registered
+from engine.scopes import unrecorded
 from engine.variable import Variable
 
 
@@ -20,8 +21,11 @@ class Metric:
         dtype: of state and result; default: the default float type.
         name: default: the class's name in snake case, numbered.
 
+    `_direction` is "up" or "down" where larger or smaller results are better: callbacks that watch one ask for it.
     State is kept in variables, so that a training step captured into a plan updates it.
     """
+
+    _direction: str | None = None
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = name or auto_name(type(self).__name__)
@@ -54,7 +58,8 @@ class Metric:
         from engine import initializers
 
         start = initializers.get(initializer or "zeros")
-        variable = Variable(start, shape=tuple(shape), dtype=dtype or self._dtype, trainable=False, name=name)
+        with unrecorded():  # metrics may be made while a step is captured
+            variable = Variable(start, shape=tuple(shape), dtype=dtype or self._dtype, trainable=False, name=name)
         variable.path = f"{self.name}/{variable.name}"
         self._variables.append(variable)
         return variable

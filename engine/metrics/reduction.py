@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from engine import ops
-from engine.losses.loss import matched_ranks
+from engine.losses.loss import masked_weights, matched_ranks
 from engine.metrics.metric import Metric
 from engine.registry import registered, serialize
+from engine.scopes import current_graph, current_tapes
+from engine.tensor import Tensor, mask_of
 
 
 def per_sample(values: Any, sample_weight: Any, dtype: str) -> tuple[Any, Any]:
@@ -70,7 +74,11 @@ class Mean(Metric):
         self.count.assign_add(count)
 
     def result(self) -> Any:
-        return ops.divide_no_nan(self.total, self.count)
+        if current_graph() is not None or current_tapes():
+            return ops.divide_no_nan(self.total, self.count)
+        # Read after each batch by whoever wants to know: one division, not the ops that say the same in a plan.
+        total, count = self.total.array, self.count.array
+        return Tensor(np.asarray(np.divide(total, count)) if count else np.zeros_like(total))
 
 
 @registered("keras.metrics")
@@ -88,7 +96,8 @@ class MeanMetricWrapper(Mean):
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> None:
         values = self._fn(y_true, y_pred, **self._fn_kwargs)
-        super().update_state(values, sample_weight=sample_weight)
+        weights = masked_weights(sample_weight, mask_of(y_pred), "sum", self.dtype)
+        super().update_state(values, sample_weight=weights)
 
     def get_config(self) -> dict[str, Any]:
         return {**Metric.get_config(self), "fn": serialize(self._fn), **self._fn_kwargs}

@@ -12,6 +12,7 @@ import numpy as np
 from engine import tree
 from engine.dtypes import as_dtype, is_float
 from engine.tensor import Tensor
+from engine.utils.packing import unpack_x_y_sample_weight
 from engine.utils.py_dataset import PyDataset, batches
 from engine.variable import Variable
 
@@ -216,10 +217,7 @@ def _standard(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def _from_item(item: Any, class_weight: dict[int, float] | None) -> Batch:
     """A batch that a source gave, as (x, y, sample_weight)."""
-    parts = list(item) if isinstance(item, (tuple, list)) else [item]
-    if not 1 <= len(parts) <= 3:
-        raise ValueError(f"A batch must be x, (x, y) or (x, y, sample_weight). Received: {len(parts)} parts")
-    arrays = as_arrays(*parts, *[None] * (3 - len(parts)))
+    arrays = as_arrays(*unpack_x_y_sample_weight(item))
     standard = tree.map_structure(lambda leaf: leaf if leaf is None else _standard(leaf), arrays)
     x, y, sample_weight = standard
     return weighted_by_class(x, y, sample_weight, class_weight)
@@ -229,12 +227,15 @@ def weighted_by_class(x: Any, y: Any, sample_weight: Any, class_weight: dict[int
     """The batch with sample weights multiplied by the weight of each sample's class, 1 where none is given.
 
     Raises:
-        ValueError: y is a nest, or there is none.
+        ValueError: y is a nest, or there is none, or it has more than one class a sample.
     """
     if not class_weight:
         return x, y, sample_weight
     if not isinstance(y, np.ndarray):
         raise ValueError("class_weight needs one array of targets: models with one output.")
+    several = y.ndim == 2 and y.shape[-1] > 1 and y.dtype.kind in "iub" and not np.all(y.sum(axis=-1) == 1)
+    if several or (y.ndim > 2 and y[0].size > y.shape[-1]):
+        raise ValueError(f"class_weight needs one class a sample. Received: targets of shape {y.shape}")
     classes = np.argmax(y, axis=-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(len(y), -1)[:, 0]
     numbers = np.rint(classes).astype(np.int64)
     lookup = np.ones(max(int(numbers.max(initial=0)), *class_weight) + 1, as_dtype(None))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from engine import ops, tree
-from engine.layers import tracking
+from engine.layers import masks, tracking
 from engine.layers.input_spec import InputSpec
 from engine.layers.layer import Layer
 from engine.models.model import Model
@@ -151,7 +153,10 @@ class Functional(Model):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         values = [self._fitted(value, tensor) for value, tensor in zip(tree.flatten(inputs), self._inputs, strict=True)]
-        return self._network.run(self._inputs, self._outputs_struct, values)
+        masks.put(values, mask)
+        outputs = self._network.run(self._inputs, self._outputs_struct, values, partial(_in_mode, training))
+        # A list of one output is that output, as in Keras.
+        return outputs[0] if isinstance(outputs, (list, tuple)) and len(outputs) == 1 else outputs
 
     def arranged(self, inputs: Any) -> Any:
         """Inputs in the model's nest: dictionaries match by the inputs' names, lists by their order.
@@ -196,21 +201,31 @@ class Functional(Model):
             value = ops.cast(value, wanted)
         return value
 
-    def cloned(self, make: Any) -> Functional:
-        """The same network of new layers, each made by `make(layer)`."""
+    def cloned(
+        self, make: Callable[[Any], Any], inputs: Any = None, call: Callable[..., Any] | None = None
+    ) -> Functional:
+        """The same network of new layers.
+
+        Args:
+            make: gives the new layer of each layer, the new operation of each operation.
+            inputs: placeholders in the model's nest; default: new ones.
+            call: (layer, *args, **kwargs) -> outputs: what is done in place of calling a new layer.
+        """
         copies: dict[int, Any] = {}
 
         def copy(operation: Operation) -> Any:
             if id(operation) not in copies:
-                is_layer = isinstance(operation, Layer)
-                copies[id(operation)] = (
-                    make(operation) if is_layer else type(operation).from_config(operation.get_config())
-                )
+                copied = make(operation)
+                copies[id(operation)] = copied if call is None else partial(call, copied)
             return copies[id(operation)]
 
-        fresh = [_input_like(tensor, name) for tensor, name in zip(self._inputs, self.input_names, strict=True)]
-        outputs = self._network.run(self._inputs, self._outputs_struct, fresh, copy)
-        return Functional(tree.pack_sequence_as(self._inputs_struct, fresh), outputs, name=self.name)
+        if inputs is None:
+            fresh = [_input_like(tensor, name) for tensor, name in zip(self._inputs, self.input_names, strict=True)]
+            inputs = tree.pack_sequence_as(self._inputs_struct, fresh)
+        outputs = self._network.run(self._inputs, self._outputs_struct, tree.flatten(inputs), copy)
+        # A class of the user's that has steps of its own, but is made as any functional model is, stays itself.
+        kind = type(self) if type(self).__init__ is Functional.__init__ else Functional
+        return kind(inputs, outputs, name=self.name)
 
     # Configuration ----------------------------------------------------------------------------------------------------
 
@@ -250,6 +265,17 @@ class Functional(Model):
         }
 
 
+def _in_mode(training: bool | None, operation: Operation) -> Any:
+    """What is called in an operation's place: the model's `training` outweighs the recorded call's, as in Keras."""
+    if training is None or not isinstance(operation, Layer) or not operation._call_signature.takes_training:
+        return operation
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return operation(*args, **{**kwargs, "training": training})
+
+    return call
+
+
 def _mapped(place: Any, structure: Any) -> Any:
     mapped = tree.map_structure(place, structure)
     return list(mapped) if isinstance(mapped, tuple) else mapped
@@ -265,8 +291,10 @@ def _serialized_node(node: Any, positions: dict[int, int]) -> dict[str, Any]:
         return {"class_name": "__keras_tensor__", "config": config}
 
     args, kwargs = node.arguments
-    if isinstance(node.operation, Layer) and "mask" in node.operation._call_signature.names:
-        kwargs = {"mask": None, **kwargs}  # Keras writes it for every layer that takes one
+    if isinstance(node.operation, Layer) and not kwargs.keys() - {"mask"}:
+        # Keras writes them for calls without other named arguments.
+        signature = node.operation._call_signature
+        kwargs = {**signature.unsaid, **kwargs}
     return {"args": list(tree.map_structure(leaf, args)), "kwargs": tree.map_structure(leaf, kwargs)}
 
 

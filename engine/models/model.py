@@ -116,7 +116,8 @@ class Model(Trainer):
     def save(
         self, filepath: str | os.PathLike[str], overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
     ) -> None:
-        """Writes the model, weights and optimizer state included, as a ".keras" archive (`zipped=False`: a folder)."""
+        """Writes the model, weights and optimizer state included, as a ".keras" archive (`zipped=False`: a folder) or,
+        where the path ends so, an ".h5" file."""
         from engine.saving import save_model
 
         if kwargs:
@@ -129,11 +130,13 @@ class Model(Trainer):
 
         save_weights(self, filepath, overwrite=overwrite)
 
-    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
-        """Reads weights from a ".weights.h5" or ".keras" file."""
+    def load_weights(
+        self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, by_name: bool = False
+    ) -> None:
+        """Reads weights from a ".weights.h5", ".keras" or old ".h5" file; see `engine.saving.load_weights`."""
         from engine.saving import load_weights
 
-        load_weights(self, filepath, skip_mismatch=skip_mismatch)
+        load_weights(self, filepath, skip_mismatch=skip_mismatch, by_name=by_name)
 
     def summary(
         self,

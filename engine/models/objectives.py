@@ -66,6 +66,21 @@ def targets_by_output(y: Any, y_pred: Any, names: list[str], what: str = "y") ->
     return by_output(y, names, what)
 
 
+class Labels(NamedTuple):
+    """What targets that are class numbers may be: 0..classes - 1, or `ignored`."""
+
+    classes: int
+    ignored: int | None
+
+
+def _labels_of(loss: Any, shape: tuple[int, ...]) -> Labels | None:
+    """What a loss takes as targets for an output of a shape, where they are class numbers."""
+    if not isinstance(loss, LossFunctionWrapper) or loss.fn is not losses.sparse_categorical_crossentropy:
+        return None
+    classes = shape[loss.options.get("axis", -1)]
+    return None if classes is None else Labels(classes, loss.options.get("ignore_class"))
+
+
 class Objective(NamedTuple):
     """The loss of one output."""
 
@@ -73,6 +88,7 @@ class Objective(NamedTuple):
     loss: Any
     weight: float
     tracker: Mean | None  # of its value, where there are several outputs
+    labels: Labels | None  # where targets are class numbers
 
 
 class CompiledLoss:
@@ -88,6 +104,8 @@ class CompiledLoss:
         self._weights = loss_weights
         self._output_names = output_names
         self._objectives: list[Objective] | None = None
+        self._names: list[str] = []
+        self._nest: Any = None  # the form of the outputs
         for leaf in tree.flatten(loss):
             losses.get(leaf)  # unknown names are noticed by compile() already
 
@@ -100,7 +118,8 @@ class CompiledLoss:
         """Matches losses to outputs, once the outputs' structure is known."""
         if self._objectives is not None:
             return
-        names = list(named_outputs(y_pred, self._output_names))
+        outputs = named_outputs(y_pred, self._output_names)
+        names = list(outputs)
         given = self._loss
         if len(names) > 1 and not tree.is_nested(given):
             given = dict.fromkeys(names, given)
@@ -118,7 +137,28 @@ class CompiledLoss:
                 continue
             weight = weights.get(name)
             tracker = Mean(name=f"{name}_loss") if len(names) > 1 else None
-            self._objectives.append(Objective(name, loss, 1.0 if weight is None else float(weight), tracker))
+            weight = 1.0 if weight is None else float(weight)
+            self._objectives.append(Objective(name, loss, weight, tracker, _labels_of(loss, outputs[name].shape)))
+        self._names = names
+        self._nest = tree.map_structure(lambda leaf: None, y_pred)
+
+    def check_labels(self, y: Any) -> None:
+        """Raises ValueError where targets that are class numbers, NumPy arrays, are none of the output's classes."""
+        objectives = [item for item in self._objectives or () if item.labels is not None]
+        if not objectives or y is None:
+            return
+        targets = targets_by_output(y, self._nest, self._names)
+        for objective in objectives:
+            given = targets.get(objective.name)
+            if given is None or objective.labels is None:
+                continue
+            classes, ignored = objective.labels
+            numbers = given if ignored is None else given[given != ignored]
+            if numbers.size and not (numbers.min() >= 0 and numbers.max() < classes):
+                raise ValueError(
+                    f"Output {objective.name!r} has {classes} classes: expected targets from 0 to {classes - 1}. "
+                    f"Received: targets from {numbers.min()} to {numbers.max()}"
+                )
 
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The total loss, a scalar tensor, or None where no output has a loss. Updates the outputs' means."""
@@ -134,7 +174,7 @@ class CompiledLoss:
         shared = sample_weight is not None and not tree.is_nested(sample_weight)
         weights = {} if shared else targets_by_output(sample_weight, y_pred, names, "sample_weight")
         total = None
-        for name, loss, weight, tracker in self._objectives:
+        for name, loss, weight, tracker, _ in self._objectives:
             if targets.get(name) is None:
                 raise ValueError(f"Targets are missing for output {name!r}, which has a loss.")
             try:
@@ -183,10 +223,13 @@ class CompiledMetrics:
     def metrics(self) -> list[Metric]:
         return [metric for _, _, metric, _ in self._entries or ()]
 
-    @property
-    def named(self) -> list[tuple[str, Metric]]:
-        """The metrics with their names in logs."""
-        return [(label, metric) for _, label, metric, _ in self._entries or ()]
+    def result(self) -> dict[str, Any]:
+        """The values by their names in logs."""
+        results: dict[str, Any] = {}
+        for _, label, metric, _ in self._entries or ():
+            value = metric.result()
+            results.update(value if isinstance(value, dict) else {label: value})
+        return results
 
     @property
     def variables(self) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from engine.ops.operation import KerasTensor, Operation, any_symbolic
@@ -62,7 +63,7 @@ class _Reader:
             self._waiting = remaining
 
     def _call(self, name: str, node: Any) -> bool:
-        args, kwargs = _arguments(node)
+        args, kwargs = _arguments(node, self._layers)
         try:
             args, kwargs = self._filled(args), self._filled(kwargs)
         except _NotYetError:
@@ -134,16 +135,30 @@ def _with_module(entry: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _arguments(node: Any) -> tuple[list[Any], dict[str, Any]]:
+def _arguments(node: Any, layers: Container[str]) -> tuple[list[Any], dict[str, Any]]:
     """(args, kwargs) of a call in either form."""
     if isinstance(node, dict):
         return list(node["args"]), dict(node["kwargs"])
     tensors: list[Any] = []
     kwargs: dict[str, Any] = {}
     for item in [node] if node and isinstance(node[0], str) else node:
-        name, node_index, tensor_index = item[:3]
-        history = {"keras_history": [name, node_index, tensor_index]}
-        tensors.append({"class_name": "__keras_tensor__", "config": history})
+        tensors.append(_former_tensor(item[:3]))
         if len(item) == 4:
-            kwargs.update(item[3])
+            kwargs.update({key: _former_argument(value, layers) for key, value in item[3].items()})
     return [tensors[0] if len(tensors) == 1 else tensors], kwargs
+
+
+def _former_tensor(place: list[Any]) -> dict[str, Any]:
+    """Keras 3's form of a placeholder that Keras 2 wrote as [layer, call, number]."""
+    name, node_index, tensor_index = place
+    return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, node_index, tensor_index]}}
+
+
+def _former_argument(value: Any, layers: Container[str]) -> Any:
+    """A named argument of Keras 2, which may be such a placeholder, or a list of them."""
+    if not isinstance(value, list):
+        return value
+    is_place = len(value) == 3 and isinstance(value[0], str) and all(isinstance(item, int) for item in value[1:])
+    if is_place and value[0] in layers:
+        return _former_tensor(value)
+    return [_former_argument(item, layers) for item in value]

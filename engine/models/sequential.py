@@ -118,6 +118,11 @@ class Sequential(Model):
         layers = list(self._sequence)
         return layers[1:] if layers and isinstance(layers[0], InputLayer) else layers
 
+    @property
+    def input_layers(self) -> list[Any]:
+        """The input, in a list; an empty one where the model has none yet."""
+        return self._sequence[: len(self._sequence) - len(self.layers)]
+
     def _inner(self) -> Functional:
         if self._functional is None:
             raise AttributeError(f"Sequential {self.name!r} is not built yet: it has no inputs and outputs.")

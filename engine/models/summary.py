@@ -150,7 +150,8 @@ def _totals(model: Any) -> list[str]:
     trained = model.trainable_variables
     known = {id(variable) for variable in trained}
     others = [variable for variable in model.weights if id(variable) not in known]
-    optimizer = list(getattr(model.optimizer, "variables", ())) if model.optimizer is not None else []
+    built = model.optimizer is not None and getattr(model.optimizer, "built", False)
+    optimizer = list(model.optimizer.variables) if built else []
     lines = [
         f" Total params: {_amount(trained + others + optimizer)}",
         f" Trainable params: {_amount(trained)}",

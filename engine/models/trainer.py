@@ -12,6 +12,7 @@ from engine import tree
 from engine.callbacks.callback_list import CallbackList
 from engine.callbacks.history import History
 from engine.graph.compiled import CompiledFunction
+from engine.models.compiling import Logs, sorted_numbers
 from engine.models.data_adapters import (
     ArrayAdapter,
     Batch,
@@ -23,7 +24,7 @@ from engine.models.data_adapters import (
     weighted_by_class,
 )
 from engine.models.objectives import CompiledMetrics
-from engine.models.stepping import Logs, Stepping, sorted_numbers
+from engine.models.stepping import Stepping
 from engine.random import global_seed_generator
 from engine.variable import Variable
 
@@ -109,11 +110,17 @@ class Trainer(Stepping):
                     "The source of batches had none left for epoch %d of %d: training ends.", epoch + 1, epochs
                 )
                 break
-            _expect_batches(count)
+            if count == 0:
+                raise ValueError("There was nothing to train on: the source gave no batch.")
             logs = self._last_logs("train")
             if judge is not None and _validates(epoch, validation_freq):
                 values = self._judge(judge, validation_steps, callbacks)
-                logs = {**logs, **{f"val_{name}": value for name, value in values.items()}}
+                if values is None:
+                    if epoch == initial_epoch:
+                        raise ValueError("There was nothing to validate on: the source gave no batch.")
+                    logger.warning("The source of validation batches had none left for epoch %d.", epoch + 1)
+                    judge = None
+                logs = {**logs, **{f"val_{name}": value for name, value in (values or {}).items()}}
             callbacks.on_epoch_end(epoch, logs)
             if self.stop_training:
                 break
@@ -143,6 +150,8 @@ class Trainer(Stepping):
         if not isinstance(callbacks, CallbackList):
             callbacks = self._loop_callbacks(callbacks, verbose, steps or adapter.steps)
         logs = self._judge(adapter, steps, callbacks)
+        if logs is None:
+            raise ValueError("There was nothing to evaluate: the source gave no batch.")
         return logs if return_dict else self._in_order(logs)
 
     def predict(
@@ -194,16 +203,18 @@ class Trainer(Stepping):
 
     def _on_batch(self, kind: str, batch: Batch, return_dict: bool) -> Any:
         self._prepare(batch, training=kind == "train")
+        self._check_labels(kind, batch)
         result = self._function(kind)(*batch)
         logs = self._read_logs() if result is None else sorted_numbers(result)
         return logs if return_dict else self._in_order(logs)
 
-    def _judge(self, adapter: DataAdapter, steps: int | None, callbacks: CallbackList) -> Logs:
+    def _judge(self, adapter: DataAdapter, steps: int | None, callbacks: CallbackList) -> Logs | None:
+        """Goes through data without training; None where there is none."""
         self.reset_metrics()
         callbacks.on_test_begin()
         source = EpochSource(adapter, steps)
-        _expect_batches(self._go_through(source, "test", callbacks.on_test_batch_begin, callbacks.on_test_batch_end))
-        logs = self._last_logs("test")
+        count = self._go_through(source, "test", callbacks.on_test_batch_begin, callbacks.on_test_batch_end)
+        logs = self._last_logs("test") if count else None
         callbacks.on_test_end(logs)
         return logs
 
@@ -217,6 +228,7 @@ class Trainer(Stepping):
             if function is None:
                 self._prepare(batch, training)
                 function = self._function(kind)
+            self._check_labels(kind, batch)
             begin(number)
             self._results = function(*batch)
             end(number, self._last_logs_of(kind))
@@ -259,11 +271,6 @@ class Trainer(Stepping):
         values = [logs[name] for name in names if name in logs]
         values += [logs[name] for name in sorted(logs) if name not in names]
         return values[0] if len(values) == 1 else values
-
-
-def _expect_batches(count: int) -> None:
-    if count == 0:
-        raise ValueError("There was nothing to go through: the source gave no batch.")
 
 
 def _validates(epoch: int, frequency: Any) -> bool:

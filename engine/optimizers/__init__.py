@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.identifiers import resolve
 from engine.optimizers import schedules
-from engine.optimizers.adam import Adam, AdamW
+from engine.optimizers.adagrad import Adadelta, Adagrad, Ftrl
+from engine.optimizers.adam import Adam, Adamax, AdamW, Nadam
+from engine.optimizers.lion import Lion
 from engine.optimizers.optimizer import Optimizer
 from engine.optimizers.rmsprop import RMSprop
 from engine.optimizers.sgd import SGD
@@ -31,22 +34,23 @@ def get(identifier: Any) -> Any:
     Raises:
         ValueError: it stands for no optimizer.
     """
-    if identifier is None or isinstance(identifier, Optimizer):
-        return identifier
-    try:
-        if isinstance(identifier, str):
-            found = deserialize({"class_name": identifier, "config": {}})
-        elif isinstance(identifier, dict):
-            found = deserialize(identifier)
-        else:
-            found = identifier() if isinstance(identifier, type) else identifier
-    except TypeError as error:
-        raise ValueError(f"Could not interpret the optimizer {identifier!r}: {error}") from error
-    if not isinstance(found, Optimizer):
-        raise ValueError(
-            f"Could not interpret the optimizer {identifier!r}: expected a name, a config or an Optimizer."
-        )
-    return found
+    return resolve(identifier, "keras.optimizers", "optimizer", expected=Optimizer)
 
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "deserialize", "get", "schedules", "serialize"]
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Ftrl",
+    "Lion",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "deserialize",
+    "get",
+    "schedules",
+    "serialize",
+]

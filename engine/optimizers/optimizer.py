@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from engine import ops
 from engine.naming import auto_name
 from engine.optimizers.clipping import clipped
+from engine.optimizers.options import CommonOptions
 from engine.optimizers.schedules import LearningRateSchedule
 from engine.optimizers.state import OptimizerState
 from engine.registry import deserialize, registered, serialize
@@ -39,6 +40,9 @@ class Optimizer(OptimizerState):
     `variables` lists the counter, the learning rate, then averages, accumulators and slots: Keras's order, on which
     files depend. A step given to a plan runs through the same code over symbols.
     """
+
+    # The attributes that a class's config holds beside the common ones.
+    _hyperparameters: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -299,17 +303,8 @@ class Optimizer(OptimizerState):
     def get_config(self) -> dict[str, Any]:
         rate = self._learning_rate
         return {
-            "name": self.name,
             "learning_rate": float(rate.numpy()) if isinstance(rate, Variable) else serialize(rate),
-            "weight_decay": self.weight_decay,
-            "clipnorm": self.clipnorm,
-            "global_clipnorm": self.global_clipnorm,
-            "clipvalue": self.clipvalue,
-            "use_ema": self.use_ema,
-            "ema_momentum": self.ema_momentum,
-            "ema_overwrite_frequency": self.ema_overwrite_frequency,
-            "loss_scale_factor": self.loss_scale_factor,
-            "gradient_accumulation_steps": self.gradient_accumulation_steps,
+            **{name: getattr(self, name) for name in (*CommonOptions.__annotations__, *self._hyperparameters)},
         }
 
     @classmethod

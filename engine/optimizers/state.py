@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine import ops
+from engine.scopes import unrecorded
 from engine.variable import Variable
 
 logger = logging.getLogger("engine")
@@ -43,7 +44,9 @@ class OptimizerState:
         from engine import initializers
 
         start = initializers.get(initializer)
-        return self._own(Variable(start, shape=tuple(shape), dtype=dtype, trainable=False, name=name))
+        with unrecorded():  # optimizers may be built while a step is captured
+            variable = Variable(start, shape=tuple(shape), dtype=dtype, trainable=False, name=name)
+        return self._own(variable)
 
     def add_variable_from_reference(
         self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"

@@ -6,6 +6,7 @@ import csv
 import io
 import logging
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import engine
 from engine import Input, Sequential, callbacks, layers
 from engine.callbacks.callback_list import CallbackList
 from engine.utils import Progbar
+from tests.engine.keras_reference import keras
 
 _rng = np.random.default_rng(0)
 X = _rng.random((24, 3)).astype(np.float32)
@@ -138,6 +140,25 @@ def test_better_is_larger_for_accuracies_and_smaller_for_losses(monitor: str, va
     assert _feed(callback, values, monitor).stop_training
 
 
+def test_what_a_metric_says_of_itself_decides_and_a_name_that_says_nothing_asks_for_a_mode() -> None:
+    class Score(engine.metrics.Mean):
+        _direction = "up"
+
+    trained = Sequential([Input((3,)), layers.Dense(1)])
+    trained.compile("sgd", "mse", metrics=[engine.metrics.AUC(name="area"), Score(name="score")])
+    trained.evaluate(X, (Y > 1.5).astype(np.float32), verbose=0)
+    for name, rises in (("val_area", True), ("val_score", True), ("val_loss", False), ("other_mse", False)):
+        callback = callbacks.EarlyStopping(name)
+        callback.set_model(trained)
+        callback.best = 0.5
+        assert callback.is_improvement(0.6) is rises
+    callback = callbacks.EarlyStopping("val_dice")
+    callback.set_model(trained)
+    callback.best = 0.5
+    with pytest.raises(ValueError, match="'val_dice'.*mode"):
+        callback.is_improvement(0.6)
+
+
 def test_small_changes_are_no_improvement() -> None:
     assert _feed(callbacks.EarlyStopping(min_delta=0.1, patience=1), [1.0, 0.95]).stop_training
 
@@ -212,6 +233,26 @@ def test_the_learning_rate_falls_on_a_plateau() -> None:
     assert float(Stub.optimizer.learning_rate) == pytest.approx(0.3)
 
 
+@pytest.mark.parametrize(
+    "options", [{"patience": 2}, {"patience": 1, "cooldown": 2, "min_lr": 0.2}, {"min_delta": 0.2}]
+)
+def test_learning_rates_fall_as_keras_s_do(options: dict[str, Any]) -> None:
+    values = [1.0, 0.95, 0.94, 0.99, 0.9, 0.91, 0.92, 0.7, 0.71, 0.72, 0.73, 0.74, 0.75, 0.76]
+    rates = []
+    for library in (engine, keras):
+        model = types.SimpleNamespace(optimizer=library.optimizers.SGD(1.0))
+        callback = library.callbacks.ReduceLROnPlateau("loss", factor=0.5, **{"patience": 3, **options})
+        callback.set_model(model)
+        callback.on_train_begin()
+        seen = []
+        for epoch, value in enumerate(values):
+            callback.on_epoch_end(epoch, {"loss": value})
+            seen.append(float(model.optimizer.learning_rate))
+        rates.append(seen)
+    assert rates[0] == rates[1]
+    assert rates[0][-1] < 1.0
+
+
 # Files and stops -----------------------------------------------------------------------------------------------------
 
 
@@ -223,6 +264,40 @@ def test_values_are_written_as_csv_and_appended(tmp_path: Path) -> None:
     rows = list(csv.DictReader(path.open()))
     assert [row["epoch"] for row in rows] == ["0", "1", "0"]
     assert float(rows[1]["val_loss"]) < float(rows[0]["val_loss"])
+
+
+@pytest.mark.parametrize("validates", [False, True])
+def test_csv_files_equal_keras_s(tmp_path: Path, validates: bool) -> None:
+    logs = [{"loss": 1.5, "accuracy": 0.25}, {"loss": 1.25, "accuracy": 0.5}]
+    if validates:
+        logs = [{**entry, **{f"val_{name}": value + 1.0 for name, value in entry.items()}} for entry in logs]
+    logs[1]["loss"] = np.array([1.0, 2.0])
+    texts = []
+    for library in (engine, keras):
+        path = tmp_path / f"{library.__name__}.csv"
+        for append in (False, True):
+            callback = library.callbacks.CSVLogger(str(path), separator=";", append=append)
+            callback.set_params({"validates": True})
+            callback.on_train_begin()
+            for epoch, entry in enumerate(logs):
+                callback.on_epoch_end(epoch, entry)
+            callback.on_train_end()
+        texts.append(list(csv.reader(path.open(newline=""), delimiter=";")))
+    assert [[cell.strip('"') for cell in row] for row in texts[1]] == texts[0]
+
+
+def test_callbacks_may_name_their_arguments_as_they_like() -> None:
+    heard: list[Any] = []
+
+    class Own(callbacks.Callback):
+        def on_epoch_end(self, number: int, values: Any = None) -> None:
+            heard.append((number, sorted(values)))
+
+        def on_train_batch_end(self, number: int, values: Any = None) -> None:
+            heard.append(number)
+
+    model().fit(X, Y, batch_size=24, verbose=0, callbacks=[Own()])
+    assert heard == [0, (0, ["loss"])]
 
 
 def test_training_ends_when_the_loss_is_no_number() -> None:

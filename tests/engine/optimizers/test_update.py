@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from engine.primitives import update
+from engine.primitives.primitive import Spec
 
 SIZES = [(3, 5), (update.CHUNK + 7,), (2, update.CHUNK), (0,)]
 
@@ -39,22 +40,50 @@ def test_momentum_is_added_to_the_step(shape: tuple[int, ...], nesterov: bool) -
     np.testing.assert_allclose(updated, p + (0.9 * velocity - 0.1 * g if nesterov else velocity), rtol=1e-4, atol=1e-6)
 
 
+MOMENTS = {"beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7}
+SQUARES = {"rho": 0.9, "epsilon": 1e-7, "momentum": 0.5}
+UPDATES: list[tuple[Any, int, int, dict[str, Any]]] = [
+    (update.sgd_update, 0, 1, {}),
+    (update.momentum_update, 1, 1, {"momentum": 0.9, "nesterov": True}),
+    (update.lion_update, 1, 1, {"beta_1": 0.9, "beta_2": 0.99}),
+    (update.adam_update, 2, 1, MOMENTS),
+    (update.amsgrad_update, 3, 1, MOMENTS),
+    (update.nadam_update, 2, 3, MOMENTS),
+    (update.adamax_update, 2, 1, MOMENTS),
+    *((update.rmsprop_update(m, c), 1 + m + c, 1, SQUARES) for m in (False, True) for c in (False, True)),
+    (update.adagrad_update, 1, 1, {"epsilon": 1e-7}),
+    (update.adadelta_update, 2, 1, {"rho": 0.9, "epsilon": 1e-7}),
+    (update.ftrl_update, 2, 1, {"power": 0.5, "l1": 0.1, "l2": 0.1, "shrinkage": 0.1, "beta": 0.1}),
+]
+
+
 @pytest.mark.parametrize("shape", SIZES)
-def test_results_may_take_the_place_of_their_inputs(shape: tuple[int, ...]) -> None:
-    for primitive, count, options in (
-        (update.sgd_update, 1, {}),
-        (update.momentum_update, 2, {"momentum": 0.9, "nesterov": True}),
-        (update.adam_update, 3, {"beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7}),
-    ):
-        arrays = [*_arrays(shape, count + 1), np.asarray(0.1, np.float32)]
+@pytest.mark.parametrize(
+    ("primitive", "slots", "scalars", "options"), UPDATES, ids=lambda item: getattr(item, "name", "")
+)
+def test_results_may_take_the_place_of_their_inputs(
+    primitive: Any, slots: int, scalars: int, options: dict[str, Any], shape: tuple[int, ...]
+) -> None:
+    arrays = [*_arrays(shape, slots + 2), *(np.asarray(0.1 * (k + 1), np.float32) for k in range(scalars))]
+    with np.errstate(invalid="ignore"):  # a centered average of squares may fall below none here
         expected = primitive.evaluate(arrays, options)
-        assert primitive.inplace == tuple((index, index) for index in range(count))
-        primitive.into(arrays, arrays[:count], **options)
-        for result, value in zip(arrays[:count], expected, strict=True):
-            np.testing.assert_array_equal(result, value)
+        assert primitive.inplace == tuple((index, index) for index in range(slots + 1))
+        primitive.into(arrays, arrays[: slots + 1], **options)
+    for result, value in zip(arrays[: slots + 1], expected, strict=True):
+        np.testing.assert_array_equal(result, value)
+
+
+def test_no_two_updates_share_a_name() -> None:
+    assert len({primitive.name for primitive, *_ in UPDATES}) == len(UPDATES)
 
 
 def test_arrays_of_different_shapes_are_refused() -> None:
-    specs = [update.Spec(shape, np.dtype("float32")) for shape in ((2,), (3,), ())]
+    specs = [Spec(shape, np.dtype("float32")) for shape in ((2,), (3,), ())]
     with pytest.raises(ValueError, match=r"\(2,\).*\(3,\)"):
+        update.sgd_update.infer(specs, {})
+
+
+def test_a_missing_scalar_is_named() -> None:
+    specs = [Spec((2,), np.dtype("float32"))] * 2
+    with pytest.raises(ValueError, match="1 scalars"):
         update.sgd_update.infer(specs, {})
