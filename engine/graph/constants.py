@@ -6,33 +6,41 @@ once every plan has packed it, and a plan that is built later still finds the pa
 
 from __future__ import annotations
 
+import hashlib
 import weakref
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
+import numpy as np
+
 from engine.primitives.primitive import Array
 
-_SMALL = 64  # elements: up to here arrays are known by their values
+_SMALL = 64  # elements: up to here arrays are known by their values, beyond by a digest of them
 
 
 class Constants:
     """A store of arrays made from constants, each made once."""
 
     def __init__(self) -> None:
-        self._originals: dict[int, Array] = {}  # held, so that an id stays with its array
+        self._weights: dict[int, Array] = {}  # held, so that an id stays with its array
         self._recipes: dict[int, tuple[weakref.ref[Array], Hashable]] = {}
         self._derived: dict[Hashable, weakref.ref[Array]] = {}
         self._packed: dict[Hashable, Any] = {}
 
+    def add_weights(self, array: Array) -> None:
+        """Makes known an array that others keep as long as these constants: it is the same as itself alone."""
+        self._weights[id(array)] = array
+
     def recipe(self, array: Array) -> Hashable:
         """How an array came to be: equal recipes give equal arrays."""
+        if id(array) in self._weights:
+            return id(array)
         known = self._recipes.get(id(array))
         if known is not None and known[0]() is array:
             return known[1]
         if array.size <= _SMALL:
             return array.dtype.str, array.shape, array.tobytes()
-        self._originals[id(array)] = array
-        return id(array)
+        return array.dtype.str, array.shape, hashlib.blake2b(np.ascontiguousarray(array).tobytes()).digest()
 
     def derive(
         self, operation: Hashable, sources: Sequence[Array], make: Callable[[], Sequence[Array]]

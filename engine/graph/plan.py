@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from engine.graph.constants import Constants
-from engine.graph.graph import Graph
+from engine.graph.graph import Graph, Node
 from engine.graph.memory import Arena, carve
 from engine.graph.passes import Lower, optimise
 from engine.graph.schedule import Schedule, Step, describe
-from engine.primitives.primitive import Array
+from engine.primitives.primitive import Array, Executable
 from engine.tensor import Symbol
 from engine.variable import Variable, storage_epoch
 
@@ -96,40 +97,31 @@ class Plan:
         executable = step.executable
         if executable is None:
             return _reference(node.primitive, inputs, outputs, node.options)
-        rebinds = []
-        for position, pack in executable.packings.items():
-            symbol = node.inputs[position]
-            variable = self._graph.variables.get(symbol)
-            if variable is None:
-                key = getattr(pack, "key", pack)
-                source = inputs[position]
-                inputs[position] = self._constants.pack(source, key, partial(pack, source))
-            else:
-                inputs[position] = pack(inputs[position])
-                rebinds.append(variable)
         scratch = None
         if executable.scratch_bytes:
             scratch = self._memory[step.scratch_offset : step.scratch_offset + executable.scratch_bytes]
         wanted = [array if want else None for array, want in zip(outputs, step.wanted, strict=True)]
-        run = executable.bind(inputs, wanted, scratch)
-        if not rebinds:
-            return run
+        run = executable.bind(self._packed_inputs(node, executable), wanted, scratch)
         # Weights that may change between runs (predict after fit): packed again when their version moved.
-        holder = [run]
         index = len(self._run)
 
         def again() -> None:
-            fresh = [arrays[symbol] for symbol in node.inputs]
-            for position, pack in executable.packings.items():
-                if node.inputs[position] in self._graph.variables:
-                    fresh[position] = pack(fresh[position])
-                else:
-                    fresh[position] = inputs[position]
-            holder[0] = executable.bind(fresh, wanted, scratch)
-            self._run[index] = holder[0]
+            self._run[index] = executable.bind(self._packed_inputs(node, executable), wanted, scratch)
 
-        self._repack.extend((variable, variable.version, again) for variable in rebinds)
+        changing = (self._graph.variables.get(node.inputs[position]) for position in executable.packings)
+        self._repack.extend((variable, variable.version, again) for variable in changing if variable is not None)
         return run
+
+    def _packed_inputs(self, node: Node, executable: Executable) -> list[Any]:
+        """A node's inputs as its kernel takes them; constants are packed once for all plans, variables each time."""
+        inputs: list[Any] = [self._arrays[symbol] for symbol in node.inputs]
+        for position, pack in executable.packings.items():
+            source = inputs[position]
+            if node.inputs[position] in self._graph.variables:
+                inputs[position] = pack(source)
+            else:
+                inputs[position] = self._constants.pack(source, pack, partial(pack, source))
+        return inputs
 
     def _bind_commits(self) -> list[tuple[Array, Array]]:
         """Copies into variables. A source that lies in a variable is staged: another copy could overwrite it."""
@@ -199,8 +191,8 @@ class Plan:
     def describe(self, profile: bool = False) -> list[dict[str, Any]]:
         """A row for each step: node, kernel, implementation, shapes and bytes of its results.
 
-        With `profile` each row has the milliseconds of its step, the median of several runs on the inputs of the run
-        before; variables keep their values.
+        With `profile` each row has the milliseconds of its step, the median of several runs on zeros; variables keep
+        their values.
         """
         rows = describe(self._schedule)
         if profile:
@@ -208,17 +200,27 @@ class Plan:
                 row["milliseconds"] = milliseconds
         return rows
 
+    @contextmanager
+    def without_assignments(self) -> Iterator[None]:
+        """Variables have their values and versions back afterwards: for runs whose results nobody wants."""
+        held = [(variable, variable.array.copy(), variable.version) for variable in self._assigned]
+        try:
+            yield
+        finally:
+            for variable, array, version in held:
+                np.copyto(variable.array, array)
+                variable.version = version
+
     def _profile(self) -> list[float]:
-        held = [(array, array.copy()) for array in {id(v.array): v.array for v in self._assigned}.values()]
         seconds: list[list[float]] = [[] for _ in self._run]
-        with np.errstate(all="ignore"):
+        with self.without_assignments(), np.errstate(all="ignore"):
             for _ in range(_PROFILED_RUNS):
+                for buffer in self._inputs:
+                    buffer[...] = 0  # later steps may have used its memory
                 for times, step in zip(seconds, self._run, strict=True):
                     start = time.perf_counter()
                     step()
                     times.append(time.perf_counter() - start)
-        for array, before in held:
-            np.copyto(array, before)
         medians = iter(statistics.median(times) * 1e3 for times in seconds)
         return [0.0 if step.node.primitive.view else next(medians) for step in self._schedule.steps]
 

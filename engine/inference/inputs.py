@@ -32,6 +32,9 @@ class ModelInputs:
         for leaf in leaves:
             if leaf.dtype.kind not in "fiub" and leaf.dtype.name != "bfloat16":
                 raise ValueError(f"Model {self.model.name!r} takes numbers, received an array of dtype {leaf.dtype}.")
+        declared = tree.flatten(getattr(self.model, "inputs", None) or [])
+        if len(declared) == len(leaves):
+            leaves = [_in_rank(leaf, tensor.shape) for leaf, tensor in zip(leaves, declared, strict=True)]
         return leaves
 
     def nest(self, x: Any, leaves: list[Any]) -> Any:
@@ -39,6 +42,13 @@ class ModelInputs:
         if getattr(self.model, "inputs", None):
             return leaves[0] if len(leaves) == 1 else leaves
         return x
+
+    def fixed_batch_size(self) -> int | None:
+        """The only number of rows that the model takes, where it fixes one."""
+        for tensor in tree.flatten(getattr(self.model, "inputs", None) or []):
+            if tensor.shape and tensor.shape[0] is not None:
+                return int(tensor.shape[0])
+        return None
 
     def declared_rows(self) -> Rows | None:
         """Shape and dtype of one row of each input, where the model fixes them."""
@@ -103,6 +113,15 @@ class ModelInputs:
         """
 
         def call(*leaves: Any) -> Any:
-            return self.model(tree.pack_sequence_as(nest, list(leaves)))
+            return self.model.predicted(tree.pack_sequence_as(nest, list(leaves)))
 
         return capture(call, *self.specs(rows, size))
+
+
+def _in_rank(array: Array, shape: tuple[int | None, ...]) -> Array:
+    """An array with a last axis of length 1 more or less, where that makes it fit: as models take them."""
+    if array.ndim == len(shape) - 1 and shape[-1] == 1:
+        return array[..., np.newaxis]
+    if array.ndim == len(shape) + 1 and array.shape[-1] == 1:
+        return array[..., 0]
+    return array

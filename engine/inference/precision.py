@@ -10,6 +10,7 @@ from engine.graph.constants import Constants
 from engine.graph.graph import Graph
 from engine.graph.passes import Lower
 from engine.graph.passes.bfloat16 import lower_to_bfloat16
+from engine.graph.passes.lowering import is_fast
 from engine.inference.calibration import Calibration, calibrate
 from engine.tensor import CaptureError
 
@@ -27,7 +28,7 @@ class Precision:
         calibration: for "int8": a `Calibration`, the path of its file, or arrays like the model's input.
 
     Attributes:
-        name: the precision in use; of two the narrower. Known once a graph has been lowered.
+        name: the precision in use, as far as is known before the first graph is lowered.
         calibration: for "int8" the calibration in use.
 
     Raises:
@@ -49,42 +50,54 @@ class Precision:
         self.name = wanted
         self.calibration: Calibration | None = None
         self._lower: Lower | None = None
-        if wanted == "bfloat16":
+        self._is_used = False  # in any graph so far
+        given = self._given(calibration)
+        if wanted != "float32" and not is_fast(wanted):
+            self._give_up("the CPU has no fast instructions for it")
+        elif wanted == "bfloat16":
             self._lower = lower_to_bfloat16
         elif wanted == "int8":
-            self._use(calibration)
+            self._calibrate(given, calibration)
 
-    def lower(self, graph: Graph, constants: Constants) -> None:
-        """Rewrites a fused graph; one without anything to rewrite stays in float32."""
-        count = 0 if self._lower is None else self._lower(graph, constants)
-        if self._lower is not None and not count:
-            self._give_up("neither the CPU's instructions nor the model's layers allow more")
+    @property
+    def lower(self) -> Lower | None:
+        """The pass that rewrites a fused graph; None: it stays in float32."""
+        return None if self._lower is None else self._lower_some
+
+    def _lower_some(self, graph: Graph, constants: Constants) -> None:
+        assert self._lower is not None
+        count = self._lower(graph, constants)
+        self._is_used = self._is_used or count > 0
+        if not self._is_used:
+            self._give_up("no kernel takes any of its layers")
 
     def follow_weights(self) -> None:
         """To be called when the weights have changed: a calibration of others is not used any more."""
         if self.calibration is not None and not self.calibration.belongs_to(self.model):
             self._give_up("its weights are no longer those that it was calibrated with")
 
-    def _use(self, given: Any) -> None:
-        if isinstance(given, (str, os.PathLike)):
-            calibration = Calibration.load(given)
-            origin = f"the file {os.fspath(given)}"
-        elif isinstance(given, Calibration):
-            calibration, origin = given, "the one given"
+    def _given(self, calibration: Any) -> Calibration | None:
+        """A calibration that was made before; None for arrays."""
+        if isinstance(calibration, (str, os.PathLike)):
+            known, origin = Calibration.load(calibration), f"the file {os.fspath(calibration)}"
+        elif isinstance(calibration, Calibration):
+            known, origin = calibration, "the one given"
         else:
-            try:
-                calibration = calibrate(self.model, given)
-            except CaptureError as error:
-                self._give_up(str(error))
-                return
-            origin = ""
-        if origin and not calibration.belongs_to(self.model):
+            return None
+        if not known.belongs_to(self.model):
             raise ValueError(
                 f"Expected a calibration of the weights that model {self.model.name!r} has. Received: {origin}, made "
                 "with other weights. Calibrate again: engine.inference.calibrate(model, arrays).save(path)"
             )
-        self.calibration = calibration
-        self._lower = calibration.lowering()
+        return known
+
+    def _calibrate(self, known: Calibration | None, arrays: Any) -> None:
+        try:
+            self.calibration = calibrate(self.model, arrays) if known is None else known
+        except CaptureError as error:
+            self._give_up(str(error))
+        else:
+            self._lower = self.calibration.lowering()
 
     def _give_up(self, reason: str) -> None:
         if self.name != "float32":

@@ -6,47 +6,50 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from engine import tree
 from engine.graph.constants import Constants
+from engine.graph.graph import Graph
 from engine.graph.memory import Arena
 from engine.graph.plan import Plan
 from engine.heap import release_freed_memory
 from engine.inference.description import print_description
 from engine.inference.inputs import ModelInputs, Rows
+from engine.inference.outputs import ModelOutputs
 from engine.inference.precision import Precision
 from engine.inference.splitting import Splitter
 from engine.primitives.primitive import Array
 from engine.tensor import CaptureError, Tensor
-from engine.variable import Variable
+from engine.variable import Variable, structure_epoch
 
 logger = logging.getLogger("engine")
 
+_BATCH_SIZES = (1, 8)
 _WARM_UP_RUNS = 3
 _WARM_UP_SECONDS = 0.2  # after which no further run begins
 _SHAPES_KEPT = 8
 
 
-class _Built:
+class _Built(NamedTuple):
     """The plans for one shape and dtype of rows."""
 
-    def __init__(self, plans: dict[int, Plan], structure: Any, splitter: Splitter) -> None:
-        self.plans = plans
-        self.structure = structure
-        self.splitter = splitter
+    plans: dict[int, Plan]
+    outputs: ModelOutputs
+    splitter: Splitter
 
 
 class InferenceSession:
     """Runs a model on any number of rows, through plans that allocate nothing but the answer.
 
     Args:
-        model: a model, trained: when its weights change, the next run builds all plans anew.
-        batch_sizes: the sizes to build plans for. Rows are split over them by what was measured fastest.
+        model: a model, trained: when weights that it reads change, or its layers, the next run builds all plans anew.
+        batch_sizes: the sizes to build plans for, (1, 8) unless the model fixes one. Rows are split over them by what
+            was measured fastest.
         precision: "float32", "bfloat16" or "int8". Where the CPU has no instructions for it, or no layer can use them,
             the session runs in float32 and a log line says so; `session.precision` tells what is in use.
         calibration: for "int8": arrays like the model's input (any nest that `predict` takes), an
@@ -56,32 +59,39 @@ class InferenceSession:
     measured at once; free spatial or time dimensions are planned as they come, the least recently used dropped.
 
     Raises:
-        ValueError: unknown precision, no or non-positive batch sizes, int8 without a calibration of these weights.
+        ValueError: unknown precision, no or non-positive batch sizes or others than the model's own, int8 without a
+            calibration of these weights.
     """
 
     def __init__(
         self,
         model: Any,
-        batch_sizes: Sequence[int] = (1, 8),
+        batch_sizes: Iterable[int] = _BATCH_SIZES,
         precision: str = "float32",
         calibration: Any = None,
     ) -> None:
-        given = batch_sizes if isinstance(batch_sizes, Sequence) else (batch_sizes,)
-        fits = all(isinstance(size, Integral) and not isinstance(size, bool) and size > 0 for size in given)
-        if not given or not fits:
-            raise ValueError(f"batch_sizes must be positive integers. Received: {batch_sizes!r}")
-        sizes = sorted({int(size) for size in given})
+        sizes = _checked_sizes(batch_sizes)
         self.model = model
         self._inputs = ModelInputs(model)
-        self.batch_sizes = tuple(sizes)
+        fixed = self._inputs.fixed_batch_size()
+        if fixed is not None and sizes != (fixed,):
+            if batch_sizes is not _BATCH_SIZES:
+                raise ValueError(
+                    f"Model {model.name!r} takes batches of {fixed} alone: expected batch_sizes=({fixed},). "
+                    f"Received: {batch_sizes!r}"
+                )
+            sizes = (fixed,)
+        self.batch_sizes = sizes
         self._precision = Precision(model, precision, calibration)
         self._arena = Arena()
         self._constants = Constants()
         self._lock = threading.Lock()
         self._built: OrderedDict[Any, _Built] = OrderedDict()
         self._eager = False
-        self._weights: list[Variable] = []
-        self._version = 0
+        self._watched: dict[int, Variable] = {}  # what the plans took as constants
+        self._versions = 0
+        self._structure = structure_epoch.count
+        self._variables = self._variable_ids()
         declared = self._inputs.declared_rows()
         if declared is not None:
             self._build(declared, self._inputs.nest(None, [None] * len(declared)))
@@ -107,8 +117,9 @@ class InferenceSession:
         nest = self._inputs.nest(x, leaves)
         key = (specs, tree.form(nest))
         with self._lock:
-            if self._built and self._weight_version() != self._version:
+            if self._built and self._has_changed():
                 self._built.clear()
+                self._watched.clear()
                 self._constants = Constants()
                 self._precision.follow_weights()
             built = self._built.get(key)
@@ -126,7 +137,7 @@ class InferenceSession:
 
         Args:
             profile: whether to run the plan and add the milliseconds of each step.
-            batch_size: which of the built plans; default: the smallest.
+            batch_size: which of the built plans, of those for the latest shape of rows; default: the smallest.
             print_fn: given the table's text; default: print it.
 
         Returns:
@@ -135,14 +146,14 @@ class InferenceSession:
         Raises:
             ValueError: there is no plan for `batch_size`.
         """
-        if not self._built:
-            return []
-        plans = next(iter(self._built.values())).plans
-        size = min(plans) if batch_size is None else batch_size
-        if size not in plans:
-            raise ValueError(f"batch_size must be one of {sorted(plans)}. Received: {batch_size!r}")
+        size = min(self.batch_sizes) if batch_size is None else batch_size
+        if size not in self.batch_sizes:
+            raise ValueError(f"batch_size must be one of {list(self.batch_sizes)}. Received: {batch_size!r}")
         with self._lock:
-            rows = plans[size].describe(profile)
+            if not self._built:
+                return []
+            latest = next(reversed(self._built.values()))
+            rows = latest.plans[size].describe(profile)
         print_description(f"Model {self.model.name!r}, batch size {size}, {self.precision}", rows, print_fn)
         return rows
 
@@ -160,34 +171,45 @@ class InferenceSession:
                 self._eager = True
                 logger.warning("The session of model %r runs without a plan: %s", self.model.name, error)
                 return None
-            plan = Plan(graph, self._arena, self._constants, frozen=True, lower=self._precision.lower)
-            plans[size] = plan
-            if len(self.batch_sizes) == 1:
-                seconds[size] = 0.0
-            else:
-                zeros = [np.zeros(spec.shape, spec.dtype) for spec in self._inputs.specs(rows, size)]
-                seconds[size] = _measure(plan, zeros)
-        if not self._built:
-            self._weights = list(self.model.variables)
-            self._version = self._weight_version()
-        built = _Built(plans, structure, Splitter(seconds))
+            self._watch(graph)
+            plan = plans[size] = Plan(graph, self._arena, self._constants, frozen=True, lower=self._precision.lower)
+            zeros = [np.zeros(spec.shape, spec.dtype) for spec in self._inputs.specs(rows, size)]
+            seconds[size] = 0.0 if len(self.batch_sizes) == 1 else _measure(plan, zeros)
+        outputs = ModelOutputs(structure, plans[self.batch_sizes[0]].output_specs())
+        built = _Built(plans, outputs, Splitter(seconds))
         self._built[rows, tree.form(nest)] = built
         if len(self._built) > _SHAPES_KEPT:
             self._built.popitem(last=False)
         release_freed_memory()
         return built
 
-    def _weight_version(self) -> int:
-        return sum(variable.version for variable in self._weights)
+    def _watch(self, graph: Graph) -> None:
+        """Remembers the variables that become constants, the model's own or not; those it assigns stay variables."""
+        for variable in graph.variables.values():
+            if variable not in graph.assignments:
+                self._watched[id(variable)] = variable
+        self._versions = sum(variable.version for variable in self._watched.values())
+
+    def _has_changed(self) -> bool:
+        if sum(variable.version for variable in self._watched.values()) != self._versions:
+            return True
+        if structure_epoch.count == self._structure:
+            return False
+        # Something changed its layers, perhaps another model.
+        before, self._variables = self._variables, self._variable_ids()
+        self._structure = structure_epoch.count
+        return before != self._variables
+
+    def _variable_ids(self) -> list[int]:
+        return [id(variable) for variable in self.model.variables]
 
     # Running --------------------------------------------------------------------------------------
 
     def _run_built(self, built: _Built, leaves: list[Array], rows: int, out: Any) -> Any:
         runs = built.splitter.split(rows)
         if out is None and len(runs) == 1 and runs[0] == rows:
-            results = built.plans[rows].run(leaves)
-            return tree.map_structure(lambda index: results[index], built.structure)
-        outputs = self._allocate(built, rows) if out is None else tree.flatten(out)
+            return built.outputs.nest(built.plans[rows].run(leaves))
+        targets = built.outputs.allocate(rows) if out is None else built.outputs.given(out, rows)
         start = 0
         for size in runs:
             stop = min(start + size, rows)
@@ -196,40 +218,51 @@ class InferenceSession:
                 parts = [
                     np.concatenate([part, np.zeros((size - len(part), *part.shape[1:]), part.dtype)]) for part in parts
                 ]
-                for target, result in zip(outputs, built.plans[size].run(parts), strict=True):
-                    target[start:stop] = result[: stop - start]
+                for target, result in zip(targets, built.plans[size].run(parts), strict=True):
+                    np.copyto(target[start:stop], result[: stop - start], casting="same_kind")
             else:
-                built.plans[size].run(parts, [target[start:stop] for target in outputs])
+                built.plans[size].run(parts, [target[start:stop] for target in targets])
             start = stop
-        if out is not None:
-            return out
-        return tree.map_structure(lambda index: outputs[index], built.structure)
-
-    @staticmethod
-    def _allocate(built: _Built, rows: int) -> list[Array]:
-        plan = next(iter(built.plans.values()))
-        return [np.empty((rows, *shape[1:]), dtype) for shape, dtype in plan.output_specs()]
+        return built.outputs.nest(targets) if out is None else out
 
     def _run_eagerly(self, nest: Any, leaves: list[Array], out: Any) -> Any:
         values = [Tensor(leaf.astype(np.float32) if leaf.dtype == np.float64 else leaf) for leaf in leaves]
-        results = self.model(tree.pack_sequence_as(nest, values))
-        results = tree.map_structure(lambda value: np.array(value.array), results)
+        results: list[Array] = []
+
+        def index(value: Any) -> int | None:
+            if value is None:
+                return None
+            results.append(np.array(value.array))
+            return len(results) - 1
+
+        structure = tree.map_structure(index, self.model.predicted(tree.pack_sequence_as(nest, values)))
+        outputs = ModelOutputs(structure, [(result.shape, result.dtype) for result in results])
         if out is None:
-            return results
-        for target, result in zip(tree.flatten(out), tree.flatten(results), strict=True):
-            np.copyto(target, result)
+            return outputs.nest(results)
+        for target, result in zip(outputs.given(out, len(leaves[0])), results, strict=True):
+            np.copyto(target, result, casting="same_kind")
         return out
+
+
+def _checked_sizes(given: Any) -> tuple[int, ...]:
+    """Batch sizes, each once, smallest first."""
+    sizes = list(given) if isinstance(given, Iterable) and not isinstance(given, (str, bytes)) else [given]
+    fits = all(isinstance(size, Integral) and not isinstance(size, bool) and int(size) > 0 for size in sizes)
+    if not sizes or not fits:
+        raise ValueError(f"batch_sizes must be positive integers. Received: {given!r}")
+    return tuple(sorted({int(size) for size in sizes}))
 
 
 def _measure(plan: Plan, inputs: list[Array]) -> float:
     """Seconds of one run, the best of a few: the first ones warm caches and threads up."""
     best = float("inf")
     begin = time.perf_counter()
-    for _ in range(_WARM_UP_RUNS):
-        start = time.perf_counter()
-        plan.run(inputs)
-        end = time.perf_counter()
-        best = min(best, end - start)
-        if end - begin > _WARM_UP_SECONDS:  # a long run says enough by itself
-            break
+    with plan.without_assignments():
+        for _ in range(_WARM_UP_RUNS):
+            start = time.perf_counter()
+            plan.run(inputs)
+            end = time.perf_counter()
+            best = min(best, end - start)
+            if end - begin > _WARM_UP_SECONDS:  # a long run says enough by itself
+                break
     return best

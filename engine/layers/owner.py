@@ -11,7 +11,7 @@ from engine.layers import tracking
 from engine.ops.operation import Operation
 from engine.variable import Variable, structure_epoch
 
-_OWNING_NOTHING = (bool, int, float, str)
+_OWNING_NOTHING = (bool, int, float, str, type(None))
 
 
 class VariableOwner(Operation, tracking.Owner):
@@ -34,7 +34,7 @@ class VariableOwner(Operation, tracking.Owner):
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Variable):
             self._track_variable(value)
-        if not isinstance(value, _OWNING_NOTHING):
+        if not (isinstance(value, _OWNING_NOTHING) and isinstance(self.__dict__.get(name), _OWNING_NOTHING)):
             structure_epoch.count += 1
         object.__setattr__(self, name, value)
 

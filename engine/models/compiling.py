@@ -56,7 +56,7 @@ class Compilable(Layer):
         """Called by constructors before anything else."""
         self._compiled: Compiled | None = None
         self._predicting: dict[Any, CompiledFunction] = {}
-        self._found: dict[str, tuple[int, Any]] = {}
+        self._found: dict[str, tuple[Any, Any]] = {}
         self.optimizer = None
         self.stop_training = False
 
@@ -179,9 +179,12 @@ class Compilable(Layer):
 
     def _unchanged(self, name: str, find: Callable[[], Any]) -> Any:
         """What `find` gives, found anew only after layers or variables came, went or changed owners."""
+        # Lists that grow in place say nothing; those of the model itself are looked at.
+        lengths = sum(len(value) for value in vars(self).values() if isinstance(value, (list, dict)))
+        state = structure_epoch.count, lengths
         known = self._found.get(name)
-        if known is None or known[0] != structure_epoch.count:
-            known = self._found[name] = structure_epoch.count, find()
+        if known is None or known[0] != state:
+            known = self._found[name] = state, find()
         return known[1]
 
     @property

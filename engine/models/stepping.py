@@ -88,6 +88,10 @@ class Stepping(Compilable):
         """The outputs for a batch, given as to `train_step`. May be overridden."""
         return self._forward(unpack_x_y_sample_weight(data)[0], training=False)
 
+    def predicted(self, x: Any) -> Any:
+        """What `predict` gives for one batch: the outputs of `predict_step` for a nest of values."""
+        return self.predict_step(pack_x_y_sample_weight(x))
+
     def _train(self, x: Any, y: Any, sample_weight: Any) -> Logs | None:
         if self.optimizer is None:
             raise ValueError(f"Model {self.name!r} was compiled without an optimizer and cannot be trained.")
@@ -125,7 +129,7 @@ class Stepping(Compilable):
 
     def _function(self, kind: str) -> CompiledFunction:
         """The compiled step of a kind: "train", "test" or "predict"."""
-        frozen = self._unchanged("trained", lambda: tuple(map(id, self.trainable_variables))) if kind == "train" else ()
+        frozen = self._unchanged("trained", self._trained) if kind == "train" else ()
         functions = self._predicting if kind == "predict" else self._need_compiled().functions
         function = functions.get((kind, frozen))
         if function is None:
@@ -134,11 +138,12 @@ class Stepping(Compilable):
             functions[kind, frozen] = function
         return function
 
+    def _trained(self) -> tuple[Any, ...]:
+        """What a training step is captured for: the trained variables, and the layers that know they are frozen."""
+        return tuple(map(id, self.trainable_variables)), tuple(layer.trainable for layer in self._flatten_layers())
+
     def _step_function(self, kind: str) -> Callable[..., Any]:
         own = self._overrides(f"{kind}_step")
-
-        def predict(x: Any) -> Any:
-            return self.predict_step(pack_x_y_sample_weight(x))
 
         def train(x: Any, y: Any, sample_weight: Any) -> Any:
             counter = self._step_counter(own)
@@ -154,7 +159,7 @@ class Stepping(Compilable):
                 return self.test_step(pack_x_y_sample_weight(x, y, sample_weight))
             return self._test(x, y, sample_weight)
 
-        chosen: dict[str, Callable[..., Any]] = {"train": train, "test": test, "predict": predict}
+        chosen: dict[str, Callable[..., Any]] = {"train": train, "test": test, "predict": self.predicted}
 
         def step(*batch: Any) -> Any:
             try:

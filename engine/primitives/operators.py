@@ -93,10 +93,12 @@ def _ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> A
     """A function of NumPy's on operands among which are values: an operator's, or one that computes with arrays."""
     from engine.primitives.apply import as_value
 
+    def operand(item: Any) -> Any:
+        return item if isinstance(item, Value) else as_value(item)
+
     if ufunc in _OPERATORS and method == "__call__" and not kwargs:
-        operands: list[Any] = [item if isinstance(item, Value) else as_value(item) for item in inputs]
-        return _OPERATORS[ufunc](*operands)
-    values = [item.read() if isinstance(item, Variable) else item for item in inputs if isinstance(item, Value)]
+        return _OPERATORS[ufunc](*map(operand, inputs))
+    values: list[Any] = [item.read() if isinstance(item, Variable) else item for item in inputs if isinstance(item, Value)]
     if any(tape.wants([item]) for item in values for tape in current_tapes()):
         raise TypeError(
             f"np.{ufunc.__name__} would cut the gradient of a tensor of shape {values[0].shape} off: use `engine.ops`, "

@@ -32,7 +32,7 @@ def optimise(graph: Graph, constants: Constants, frozen: bool = False, lower: Lo
         lower: rewrites the fused graph to another precision.
     """
     if frozen:
-        freeze_variables(graph)
+        freeze_variables(graph, constants)
     eliminate_dead_nodes(graph)
     strip_trivial_nodes(graph)
     fold_constants(graph, constants)
@@ -42,7 +42,7 @@ def optimise(graph: Graph, constants: Constants, frozen: bool = False, lower: Lo
         eliminate_dead_nodes(graph)
     fold_batch_normalization(graph, constants)
     eliminate_dead_nodes(graph)
-    fuse(graph)
+    fuse(graph, with_depthwise=lower is None)  # of two convolutions in one only float32 knows
     if lower is not None:
         lower(graph, constants)
     eliminate_dead_nodes(graph)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from engine.graph.constants import Constants
 from engine.graph.graph import Graph
@@ -24,12 +25,13 @@ def eliminate_dead_nodes(graph: Graph) -> None:
     graph.constants = {symbol: array for symbol, array in graph.constants.items() if symbol in needed}
 
 
-def freeze_variables(graph: Graph) -> None:
+def freeze_variables(graph: Graph, constants: Constants) -> None:
     """Makes the variables that the graph only reads constants: for sessions, whose weights do not change."""
     assigned = set(graph.assignments)
     for symbol, variable in list(graph.variables.items()):
         if variable not in assigned:
             graph.constants[symbol] = variable.array
+            constants.add_weights(variable.array)
             del graph.variables[symbol]
 
 
@@ -40,8 +42,7 @@ def fold_constants(graph: Graph, constants: Constants) -> None:
         if node.inputs and all(symbol in graph.constants for symbol in node.inputs):
             sources = [graph.constants[symbol] for symbol in node.inputs]
             operation = node.primitive.name, tuple(sorted(node.options.items()))
-            evaluate, options = node.primitive.evaluate, node.options
-            arrays = constants.derive(operation, sources, lambda e=evaluate, s=sources, o=options: e(s, o))  # type: ignore[misc]
+            arrays = constants.derive(operation, sources, partial(node.primitive.evaluate, sources, node.options))
             for symbol, array in zip(node.outputs, arrays, strict=True):
                 graph.constants[symbol] = array
         else:

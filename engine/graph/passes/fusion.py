@@ -7,7 +7,7 @@ chain it takes; what it leaves stays a node of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from engine.graph.graph import Graph, Node
 from engine.graph.passes.rewriting import Uses, made_node, replace
@@ -37,11 +37,17 @@ class _Chain:
         return self.nodes[-1].outputs[0]
 
 
-def fuse(graph: Graph) -> None:
-    """Replaces chains of nodes by fused nodes, as long as the active device's kernel takes them."""
+def fuse(graph: Graph, with_depthwise: bool = True) -> None:
+    """Replaces chains of nodes by fused nodes, as long as the active device's kernel takes them.
+
+    Args:
+        graph: changed in place.
+        with_depthwise: whether a chain may hold a second convolution, a depthwise one.
+    """
     if not has_kernel(fused):
         return
-    steady = set(graph.constants) | (set(graph.variables) - {*_assigned(graph)})
+    assigned = {symbol for symbol, variable in graph.variables.items() if variable in graph.assignments}
+    steady = (set(graph.constants) | set(graph.variables)) - assigned
 
     def accepted(nodes: list[Node]) -> Node | None:
         node = _fused_node(graph, nodes)
@@ -51,8 +57,8 @@ def fuse(graph: Graph) -> None:
 
     made: dict[Node, Node] = {}  # by the last node of a chain, in whose place its fused node comes
     gone: set[Node] = set()
-    chains = list(_chains(graph))
-    merged = _merge_depthwise(graph, chains, accepted)
+    chains = _chains(graph)
+    merged = _merge_depthwise(graph, chains, accepted) if with_depthwise else {}
     for chain in chains:
         if chain.nodes[-1] in merged:
             made[chain.nodes[-1]] = merged[chain.nodes[-1]]
@@ -103,11 +109,7 @@ def _is_pointwise(node: Node) -> bool:
     return whole and all(length == 1 for length in node.inputs[1].shape[:-2])
 
 
-def _assigned(graph: Graph) -> Iterator[Symbol]:
-    return (symbol for symbol, variable in graph.variables.items() if variable in graph.assignments)
-
-
-def _chains(graph: Graph) -> Iterator[_Chain]:
+def _chains(graph: Graph) -> list[_Chain]:
     """The longest chains, found from each follower back to the head that it can join."""
     uses = Uses(graph)
     open_chains: dict[Symbol, _Chain] = {}  # by the result that may still be followed
@@ -128,7 +130,7 @@ def _chains(graph: Graph) -> Iterator[_Chain]:
             continue
         if uses[chain.result] == 1:
             open_chains[chain.result] = chain
-    return iter(found)
+    return found
 
 
 def _fits(symbol: Symbol, node: Node) -> bool:

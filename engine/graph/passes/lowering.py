@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from engine.dtypes import as_dtype
 from engine.graph.constants import Constants
 from engine.graph.graph import Graph, Node
 from engine.graph.labels import links
 from engine.graph.passes.rewriting import Uses, constant, made_node
 from engine.primitives.convolution import convolution
-from engine.primitives.dispatch import prepare
+from engine.primitives.dispatch import has_kernel, prepare
 from engine.primitives.elementwise import add
-from engine.primitives.fusion import Chain, fused
+from engine.primitives.fusion import Chain, Link, fused
 from engine.primitives.linear import matmul
 from engine.primitives.pooling import max_pooling
 from engine.primitives.precision import reduced
@@ -32,6 +33,21 @@ CARRIERS = (max_pooling, reshape, concatenate)
 
 PRODUCTS = (fused, convolution, matmul)
 """Primitives that can be lowered, as far as convolutions or matrix products are concerned."""
+
+
+def is_fast(dtype: str) -> bool:
+    """Whether the active device computes in a dtype, "bfloat16" or "int8", faster than in float32."""
+    number, float32 = np.dtype(as_dtype(dtype)), Spec((16,), FLOAT32, True)
+    inputs = [Spec((1, 8, 8, 16), number), Spec((1, 1, 16, 16), number, True)]
+    scale = 1.0 if dtype == "int8" else None
+    options = (("dilation", (1, 1)), ("groups", 1), ("padding", ((0, 0), (0, 0))), ("strides", (1, 1)))
+    chain = (Link(convolution, (0, 1), options),)
+    taken = {"chain": chain, "scales": (scale, None), "scale": scale, "dtype": dtype}
+    return (
+        has_kernel(reduced)
+        and prepare(reduced, inputs if scale is None else [*inputs, float32], [Spec((1, 8, 8, 16), number)], taken)
+        is not None
+    )
 
 
 class Form(NamedTuple):
@@ -124,7 +140,10 @@ class Lowering(ABC):
             head, options = chain[0], dict(chain[0].options)
             known = all(node.inputs[index] in self.graph.constants for index in head.operands[1:] if index is not None)
             turned = options.get("transpose_a") or options.get("transpose_b")
-            if head.primitive in (convolution, matmul) and known and not turned and node.inputs[0].dtype == FLOAT32:
+            is_product = head.primitive is convolution or (
+                head.primitive is matmul and not turned and len(node.inputs[1].shape) == 2
+            )
+            if is_product and known and node.inputs[0].dtype == FLOAT32:
                 found[node] = Head(chain, self._residual(node, chain))
         return found
 

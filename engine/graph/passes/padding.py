@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.graph.graph import Graph, Node
-from engine.graph.passes.rewriting import producer
+from engine.graph.passes.rewriting import Uses, producer
 from engine.primitives.activations import relu, sigmoid
 from engine.primitives.convolution import convolution
 from engine.primitives.indexing import clip
@@ -16,6 +16,7 @@ Pairs = tuple[tuple[int, int], ...]
 
 def fold_padding(graph: Graph) -> None:
     """Moves spatial zero padding into convolutions, and into maximum pooling of what is never negative."""
+    uses = Uses(graph)
     for node in graph.nodes:
         before = producer(node.inputs[0], pad) if node.primitive in (convolution, max_pooling) else None
         if before is None:
@@ -24,18 +25,21 @@ def fold_padding(graph: Graph) -> None:
         if before.options.get("value", 0.0) != 0 or any(widths[0]) or any(widths[-1]):
             continue
         source = before.inputs[0]
-        if node.primitive is max_pooling and not _leaves_maximum(node, source, widths[1:-1]):
-            continue
         both = zip(node.options["padding"], widths[1:-1], strict=True)
-        node.options = {**node.options, "padding": tuple((a + c, b + d) for (a, b), (c, d) in both)}
+        padding = tuple((a + c, b + d) for (a, b), (c, d) in both)
+        if node.primitive is max_pooling and not _leaves_maximum(node, source, padding, uses):
+            continue
+        node.options = {**node.options, "padding": padding}
         node.inputs = [source, *node.inputs[1:]]
 
 
-def _leaves_maximum(node: Node, source: Symbol, widths: Pairs) -> bool:
-    """Whether the maximum is the same when padding never wins: no window sees zeros alone, nothing is negative."""
-    # The indices, where somebody reads them, keep their meaning: the window starts where it started.
-    inside = all(width < window for pair, window in zip(widths, node.options["window"], strict=True) for width in pair)
-    return inside and _is_nonnegative(source)
+def _leaves_maximum(node: Node, source: Symbol, padding: Pairs, uses: Uses) -> bool:
+    """Whether the maximum is the same when padding never wins: every window sees the array, nothing is negative.
+
+    The gradient would not be: where all are zeros the padding's, which came first, took it.
+    """
+    inside = all(width < window for pair, window in zip(padding, node.options["window"], strict=True) for width in pair)
+    return inside and uses[node.outputs[1]] == 0 and _is_nonnegative(source)
 
 
 def _is_nonnegative(symbol: Symbol) -> bool:

@@ -31,14 +31,9 @@ from engine.tensor import Symbol
 
 Axes = tuple[int, ...]
 
-_ELEMENTWISE: frozenset[Primitive] = frozenset(
-    {
-        *(add, subtract, multiply, divide, maximum, minimum, power, negative, absolute, square, sqrt, exp, log, tanh),
-        *(*POINTWISE, clip, cast),
-    }
-)
-
-
+_BINARY = (add, subtract, multiply, divide, maximum, minimum, power)
+_UNARY = (negative, absolute, square, sqrt, exp, log, tanh, clip, cast, *POINTWISE)
+_ELEMENTWISE: frozenset[Primitive] = frozenset((*_BINARY, *_UNARY))
 _REDUCTIONS: frozenset[Primitive] = frozenset({reduce_sum, reduce_mean, reduce_max, reduce_min})
 
 

@@ -58,6 +58,9 @@ class Function(NamedTuple):
             operations.elementwise(Elementwise.LINEAR, self.scale)
 
 
+_STEEP = 3e38  # times the smallest normal float32 is more than 1
+
+
 def _gelu(approximate: bool) -> Function:
     return Function(Elementwise.GELU_BY_TANH if approximate else Elementwise.GELU_BY_ERF)
 
@@ -97,12 +100,20 @@ FUNCTIONS: dict[Primitive, Callable[..., Function]] = {
 """The function that equals a primitive, from its options."""
 
 FOLLOWING_FUNCTIONS: dict[Primitive, Callable[..., Function]] = {
-    relu: lambda: Function(Elementwise.RELU),
+    relu: lambda: Function(Elementwise.HARD_SWISH, _STEEP),
     clip: lambda minimum, maximum: Function(Elementwise.CLIP, minimum, maximum),
     hard_sigmoid: _hard_sigmoid,
     selu: lambda: Function(Elementwise.ELU, SELU_ALPHA, scale=SELU_SCALE),
 }
-"""Those that only follow other results in fused chains: the first three lose NaN, and selu is two functions."""
+"""Those that only follow other results in fused chains.
+
+clip and hard_sigmoid lose NaN, and selu is two functions. oneDNN's own relu loses NaN as well, which would hide a
+training run that diverged: x · clip(steep · x, 0, 1) is relu and keeps it, at no cost that shows. It differs in giving
+-0 for negative numbers, and NaN for minus infinity.
+"""
+
+LOSING_NAN: dict[Primitive, Callable[..., Function]] = {relu: lambda: Function(Elementwise.RELU)}
+"""For where there can be no NaN, or nothing else is possible."""
 
 _BY_INPUT: dict[Primitive, Callable[..., Function]] = {
     leaky_relu_gradient: _leaky_relu,

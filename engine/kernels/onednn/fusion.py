@@ -1,7 +1,8 @@
 """Fused chains on oneDNN: a convolution, matrix product or normalisation with what follows it, in one primitive.
 
 The head computes; the links after it become post-operations, applied while a result is still in registers. NaN does
-not survive a fused relu, clip or hard sigmoid (the hardware's maximum drops it); everywhere else it does.
+not survive a fused clip or hard sigmoid, nor relu behind a normalisation (the hardware's maximum drops it);
+everywhere else it does.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from engine.kernels.onednn.attributes import Attributes, PostOperations
 from engine.kernels.onednn.constants import Argument, BinaryAlgorithm, DataType, Query
 from engine.kernels.onednn.convolution import convolution_weights, describe_convolution
-from engine.kernels.onednn.elementwise import FOLLOWING_FUNCTIONS, FUNCTIONS
+from engine.kernels.onednn.elementwise import FOLLOWING_FUNCTIONS, FUNCTIONS, LOSING_NAN
 from engine.kernels.onednn.executable import Description, OneDnnExecutable, Port
 from engine.kernels.onednn.handles import DATA_TYPES, MemoryDescriptor
 from engine.kernels.onednn.layouts import channels_last, declining, is_plain_float, row_major
@@ -50,7 +51,7 @@ def _normalization_frame(inputs: Sequence[Spec], options: dict[str, Any]) -> Fra
     return lambda shape: channels_last((1, math.prod(shape[:-1]), 1, shape[-1]))
 
 
-HEADS: dict[Primitive, tuple[Describe, Callable[[Sequence[Spec], dict[str, Any]], Frame]]] = {
+DESCRIPTIONS: dict[Primitive, tuple[Describe, Callable[[Sequence[Spec], dict[str, Any]], Frame]]] = {
     convolution: (describe_convolution, _convolution_frame),
     transposed_convolution: (describe_transposed_convolution, _convolution_frame),
     matmul: (describe_matmul, _matmul_frame),
@@ -58,6 +59,7 @@ HEADS: dict[Primitive, tuple[Describe, Callable[[Sequence[Spec], dict[str, Any]]
 }
 
 _UNARY = {**FUNCTIONS, **FOLLOWING_FUNCTIONS}
+_UNARY_LOSING_NAN = {**_UNARY, **LOSING_NAN}
 _BINARY: dict[Primitive, BinaryAlgorithm] = {
     add: BinaryAlgorithm.ADD,
     multiply: BinaryAlgorithm.MULTIPLY,
@@ -74,6 +76,7 @@ class Epilogue:
         frame: see `Frame`.
         scales: for inputs that are quantised what their numbers are to be multiplied with, else None.
         scaled: the head's own arguments with a scale, as `Attributes` takes them.
+        keeps_nan: whether relu must; there is none in integers.
 
     Attributes:
         attributes: to create the head's primitive with.
@@ -89,15 +92,17 @@ class Epilogue:
         frame: Frame,
         scales: Sequence[float | None] = (),
         scaled: Sequence[tuple[Argument, int]] = (),
+        keeps_nan: bool = True,
     ) -> None:
         self.ports: list[Port] = []
         self.accumulates: int | None = None
         self._frame = frame
         self._scales = scales
         self._operations = PostOperations()
+        functions = _UNARY if keeps_nan else _UNARY_LOSING_NAN
         for link in links:
-            if link.primitive in _UNARY:
-                _UNARY[link.primitive](**dict(link.options)).append_to(self._operations)
+            if link.primitive in functions:
+                functions[link.primitive](**dict(link.options)).append_to(self._operations)
             elif link.primitive is convolution:
                 self._convolve(link, inputs)
             else:
@@ -135,7 +140,10 @@ def _depthwise_follows(link: Link, inputs: Sequence[Spec], before: Spec) -> bool
 
     Its window is 3 by 3, its padding before 0 or 1, and its result as long as the input divided by the stride.
     """
-    if link.primitive is not convolution or link.operands[0] is not None or len(before.shape) != 4:
+    # Without a bias of its own it reads memory that nobody gave it.
+    if link.primitive is not convolution or link.operands[0] is not None or len(link.operands) != 3:
+        return False
+    if len(before.shape) != 4:
         return False
     options = dict(link.options)
     channels = before.shape[-1]
@@ -171,18 +179,19 @@ def prepare_fused(inputs: Sequence[Spec], outputs: Sequence[Spec | None], option
     chain: Chain = options["chain"]
     head = chain[0]
     count = len(head.operands)
-    if head.primitive not in HEADS or head.operands != tuple(range(count)):
+    if head.primitive not in DESCRIPTIONS or head.operands != tuple(range(count)):
         return None
     if not all(is_plain_float(spec) for spec in (*inputs, result)):
         return None
     results = list(results_along(chain, inputs))
     for link, before, after in zip(chain[1:], results, results[1:], strict=False):
         fits = before.shape == after.shape and is_followable(link, inputs, after)
-        if not fits and not _depthwise_follows(link, inputs, before):
+        if not fits and not (count == 3 and _depthwise_follows(link, inputs, before)):
             return None
-    describe, frame_of = HEADS[head.primitive]
+    describe, frame_of = DESCRIPTIONS[head.primitive]
     settings = dict(head.options)
-    epilogue = Epilogue(chain[1:], inputs, result, frame_of(inputs, settings))
+    keeps_nan = head.primitive is not batch_normalization  # which oneDNN follows by its own relu alone
+    epilogue = Epilogue(chain[1:], inputs, result, frame_of(inputs, settings), keeps_nan=keeps_nan)
     description = describe(inputs[:count], results[0], settings, epilogue.attributes)
     if description is None:
         return None

@@ -11,6 +11,7 @@ class InstructionSet(IntFlag):
     """Bits of `dnnl_cpu_isa_t` that matter here."""
 
     AVX2_VNNI = 0x8
+    AVX512 = 0x20
     AVX512_VNNI = 0x40
     AVX512_BFLOAT16 = 0x80
 

@@ -16,7 +16,7 @@ from engine.dtypes import BFLOAT16
 from engine.kernels.onednn.attributes import Attributes
 from engine.kernels.onednn.constants import Argument, BinaryAlgorithm
 from engine.kernels.onednn.executable import OneDnnExecutable, Port
-from engine.kernels.onednn.fusion import HEADS, Epilogue, is_followable
+from engine.kernels.onednn.fusion import DESCRIPTIONS, Epilogue, is_followable
 from engine.kernels.onednn.handles import PrimitiveDescriptor, reorder
 from engine.kernels.onednn.instructions import has_bfloat16, has_int8
 from engine.kernels.onednn.layouts import EIGHT_BITS, FLOAT32, declining, is_plain_float, row_major
@@ -108,7 +108,7 @@ def prepare_reduced(
     others = links[1:] if links and _is_residual(links[0], inputs, result) else links
     if not all(is_followable(link, inputs, result) for link in others):
         return None
-    describe, frame_of = HEADS[head.primitive]
+    describe, frame_of = DESCRIPTIONS[head.primitive]
     settings = dict(head.options)
     scaled: list[tuple[Argument, int]] = []
     constants: list[tuple[int, Array]] = []
@@ -123,7 +123,7 @@ def prepare_reduced(
     if scale is not None:
         scaled.append((Argument.RESULT, 0))
         constants.append((Argument.SCALES | Argument.RESULT, _one(scale)))
-    epilogue = Epilogue(links, inputs, result, frame_of(inputs, settings), scales, scaled)
+    epilogue = Epilogue(links, inputs, result, frame_of(inputs, settings), scales, scaled, keeps_nan=scales[0] is None)
     description = describe(inputs[:count], result, settings, epilogue.attributes)
     if description is None:
         return None

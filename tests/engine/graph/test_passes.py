@@ -20,7 +20,8 @@ from engine.primitives.normalization import batch_normalization
 from engine.primitives.pooling import max_pooling
 from engine.primitives.primitive import Spec
 from engine.primitives.reductions import reduce_mean
-from engine.primitives.shaping import concatenate, pad, reshape, transpose
+from engine.primitives.shaping import concatenate, pad, reduce_sum, reshape, transpose
+from engine.tape import Tape
 from engine.tensor import Tensor
 from engine.variable import Variable
 
@@ -135,6 +136,33 @@ def test_padding_before_maximum_pooling_goes_only_where_nothing_is_negative() ->
 
     assert nodes_after_passes(lambda x: pooled(relu(x)), IMAGE) == ["relu", "max_pooling"]
     assert nodes_after_passes(lambda x: pooled(negative(relu(x))), IMAGE) == ["relu", "negative", "pad", "max_pooling"]
+
+
+def test_padding_stays_before_maximum_pooling_where_a_window_would_see_nothing_else() -> None:
+    widths = ((0, 0), (2, 2), (2, 2), (0, 0))
+
+    def network(x: Any) -> Any:
+        pooled = max_pooling(pad(relu(x), widths=widths), window=(3, 3), strides=(1, 1), padding=((1, 1), (1, 1)))
+        return pooled[0] if isinstance(pooled, tuple) else pooled
+
+    assert nodes_after_passes(network, IMAGE) == ["relu", "pad", "max_pooling"]
+
+
+def test_padding_before_maximum_pooling_keeps_its_share_of_the_gradient() -> None:
+    weights = Variable(np.zeros((1, 1, 2, 2), np.float32))
+    widths = ((0, 0), (1, 1), (1, 1), (0, 0))
+
+    def gradient(x: Any) -> Any:
+        with Tape() as tape:
+            y = clip(convolution(x, weights, **PLAIN), minimum=0.0, maximum=6.0)
+            pooled = max_pooling(pad(y, widths=widths), window=(3, 3), strides=(2, 2), padding=((0, 0), (0, 0)))
+            loss = reduce_sum(pooled[0] if isinstance(pooled, tuple) else pooled, axes=(0, 1, 2, 3))
+        return tape.gradient(loss, [weights])[0]
+
+    x = np.ones((1, 6, 6, 2), np.float32)
+    expected = gradient(Tensor(x)).numpy()
+    graph, _ = capture(gradient, Spec(x.shape, FLOAT32))
+    np.testing.assert_allclose(Plan(graph).run([x])[0], expected)
 
 
 def test_transposes_around_elementwise_work_cancel() -> None:
@@ -271,5 +299,8 @@ def test_arrays_of_equal_recipes_are_known_as_equal() -> None:
     recipe = constants.recipe(first[1])
     del first, again
     assert constants.recipe(constants.derive("double", [source], double)[1]) == recipe
+    assert constants.recipe(source.copy()) == constants.recipe(source)
+    assert constants.recipe(source + 1) != constants.recipe(source)
+    constants.add_weights(source)
     assert constants.recipe(source.copy()) != constants.recipe(source)
     assert constants.recipe(np.float32([1, 2])) == constants.recipe(np.float32([1, 2]))

@@ -17,7 +17,7 @@ from engine.primitives.normalization import batch_normalization
 from engine.primitives.primitive import Array, Primitive, Spec
 from engine.variable import aligned_empty
 from tests.engine.kernels.cases import CONVOLUTIONS
-from tests.engine.kernels.running import check, normal, prepare
+from tests.engine.kernels.running import check, normal, prepare, run
 
 UNARY: dict[str, tuple[Primitive, dict[str, Any]]] = {
     "relu": (relu, {}),
@@ -110,6 +110,29 @@ def test_a_residual_in_the_results_memory_is_not_copied_first() -> None:
     scratch = aligned_empty((executable.scratch_bytes,), np.dtype(np.uint8))
     executable.bind([*arrays, residual], [residual], scratch)()
     np.testing.assert_allclose(residual, expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(("head_bias", "bias"), [(False, False), (False, True), (True, False)])
+def test_a_depthwise_convolution_joins_only_where_both_have_a_bias(head_bias: bool, bias: bool) -> None:
+    plain = {"strides": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1), "groups": 1}
+    depthwise = {"strides": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 96}
+    arrays = [normal(8, 56, 56, 16), normal(1, 1, 16, 96, seed=1)]
+    arrays += [normal(96, seed=2)] if head_bias else []
+    count = len(arrays)
+    arrays += [normal(3, 3, 1, 96, seed=3), *([normal(96, seed=4)] if bias else [])]
+    second = link(convolution, None, *range(count, len(arrays)), **depthwise)
+    chain = (link(convolution, *range(count), **plain), second)
+    assert prepare(fused, arrays, chain=chain) is None
+
+
+def test_not_a_number_survives_a_fused_relu() -> None:
+    arrays, head, _ = convolution_case("digits, second layer", bias=True)
+    arrays[0][0, 5, 5, 3] = np.nan
+    (result,) = run(fused, arrays, chain=(head, link(relu, None)))
+    (expected,) = fused.evaluate(arrays, {"chain": (head, link(relu, None))})
+    assert result is not None
+    np.testing.assert_array_equal(np.isnan(result), np.isnan(expected))
+    assert np.isnan(result).any()
 
 
 @pytest.mark.parametrize("size", [(56, 56), (57, 40)])

@@ -28,7 +28,7 @@ needs_int8 = pytest.mark.skipif(not instructions.has_int8(), reason="the CPU has
 
 def has_avx512() -> bool:
     """Whether oneDNN uses AVX-512."""
-    return bool(instructions.effective() & 0x20)
+    return instructions.InstructionSet.AVX512 in instructions.effective()
 
 
 def integers(*shape: int, dtype: str, seed: int = 0) -> Array:
@@ -169,7 +169,7 @@ def test_chains_are_declined_where_the_cpu_has_no_instructions_for_them(monkeypa
     x, w, _ = case = CONVOLUTIONS["one by one"]
     head = Link(convolution, (0, 1), options_of(case))
     arrays, options = quantised(head, integers(*x, dtype="uint8"), normal(*w), "int8")
-    monkeypatch.setattr(instructions, "effective", lambda: instructions.InstructionSet(0x27))
+    monkeypatch.setattr(instructions, "effective", lambda: instructions.InstructionSet.AVX512)
     assert prepare(reduced, arrays, constant=(1, 2, 3), **options) is None
     halves = [array.astype(ml_dtypes.bfloat16) for array in (normal(*x), normal(*w))]
     plain = {"chain": (head,), "scales": (None, None), "scale": None, "dtype": "bfloat16"}

@@ -249,6 +249,46 @@ def test_frozen_layers_keep_their_weights_also_when_frozen_after_training() -> N
     assert not np.array_equal(model.layers[-1].get_weights()[0], others[0])
 
 
+def test_batches_given_one_by_one_see_what_was_frozen_between_them() -> None:
+    model = Sequential([Input((6,)), layers.BatchNormalization(scale=False, center=False), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    model.train_on_batch(X, Y)
+    model.layers[0].trainable = False  # which has nothing to train, but statistics that follow
+    mean, kernel = model.layers[0].moving_mean.numpy(), model.layers[1].kernel.numpy()
+    model.train_on_batch(X, Y)
+    np.testing.assert_array_equal(model.layers[0].moving_mean.numpy(), mean)
+    assert not np.array_equal(model.layers[1].kernel.numpy(), kernel)
+
+
+def test_batches_given_one_by_one_see_layers_that_were_appended_between_them() -> None:
+    class Growing(Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = [layers.Dense(2)]
+
+        def call(self, x: Any) -> Any:
+            return sum(block(x) for block in self.blocks)
+
+    model, late = Growing(), layers.Dense(2)
+    late.build((None, 6))
+    model.compile("sgd", "mse")
+    model.train_on_batch(X, Y)
+    model.blocks.append(late)
+    with pytest.raises(ValueError, match="built for other variables"):  # rather than leaving them untrained
+        model.train_on_batch(X, Y)
+
+
+def test_a_network_that_is_broken_does_not_report_a_healthy_loss() -> None:
+    model = Sequential(
+        [Input((8, 8, 3)), layers.Conv2D(16, 3, activation="relu"), layers.Flatten(), layers.Dense(2, "softmax")]
+    )
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    kernel, bias = model.layers[0].get_weights()
+    model.layers[0].set_weights([np.full_like(kernel, np.nan), bias])
+    history = model.fit(np.ones((8, 8, 8, 3), np.float32), np.zeros(8, np.int32), verbose=0)
+    assert np.isnan(history.history["loss"][0])
+
+
 def test_moving_statistics_follow_training_but_not_evaluation() -> None:
     model = Sequential([Input((6,)), layers.BatchNormalization(momentum=0.5), layers.Dense(2)])
     model.compile("sgd", "mse")
