@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from engine import callbacks as callbacks
     from engine import config as config
     from engine import constraints as constraints
+    from engine import datasets as datasets
+    from engine import inference as inference
     from engine import initializers as initializers
     from engine import layers as layers
     from engine import losses as losses
@@ -47,6 +49,8 @@ _MODULES = (
     "callbacks",
     "config",
     "constraints",
+    "datasets",
+    "inference",
     "initializers",
     "layers",
     "losses",

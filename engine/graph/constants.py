@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import weakref
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,16 @@ class Constants:
         self._recipes: dict[int, tuple[weakref.ref[Array], Hashable]] = {}
         self._derived: dict[Hashable, weakref.ref[Array]] = {}
         self._packed: dict[Hashable, Any] = {}
+        self._held: list[Array] | None = None
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Keeps what is derived until the block ends: for the plans of several batch sizes, built one after another."""
+        self._held = []
+        try:
+            yield
+        finally:
+            self._held = None
 
     def add_weights(self, array: Array) -> None:
         """Makes known an array that others keep as long as these constants: it is the same as itself alone."""
@@ -62,6 +73,8 @@ class Constants:
         for index, array in enumerate(made):
             self._derived[base, index] = weakref.ref(array)
             self._recipes[id(array)] = weakref.ref(array), (base, index)
+        if self._held is not None:
+            self._held.extend(made)
         return made
 
     def pack(self, source: Array, layout: Hashable, make: Callable[[], Any]) -> Any:

@@ -34,7 +34,7 @@ _FORMAT = "beagle calibration 1"
 _LARGEST_FILE = 64 << 20  # bytes
 _BATCH = 8  # rows that are tried at once
 _TRIAL_ROWS = 64
-ALLOWED_ERROR = 0.05
+ALLOWED_ERROR = 0.025
 """How far int8 may be from float32 with every layer in int8: the norm of the difference by that of the outputs."""
 # The first and the last layer see the widest ranges and cost little: they stay in float32 where that is needed.
 _CANDIDATES = (Borders(), Borders(last=True), Borders(first=True), Borders(first=True, last=True))
@@ -126,8 +126,8 @@ def _means(numbers: Any) -> tuple[float, ...]:
 
 
 def weights_hash(model: Any) -> str:
-    """A SHA-256 over shapes, dtypes and values of a model's weights, in their order."""
-    digest = hashlib.sha256()
+    """A hash (BLAKE2) over shapes, dtypes and values of a model's weights, in their order."""
+    digest = hashlib.blake2b(digest_size=32)  # twice as fast as SHA-2 where the CPU has no instructions for that
     for variable in model.weights:
         digest.update(f"{variable.shape} {variable.dtype};".encode())
         digest.update(np.ascontiguousarray(variable.array).view(np.uint8).data)

@@ -163,18 +163,20 @@ class InferenceSession:
         plans: dict[int, Plan] = {}
         seconds: dict[int, float] = {}
         structure: Any = None
-        # Largest first: the arena is made once, and the smaller plans lie in the same bytes.
-        for size in reversed(self.batch_sizes):
-            try:
-                graph, structure = self._inputs.capture(nest, rows, size)
-            except CaptureError as error:
-                self._eager = True
-                logger.warning("The session of model %r runs without a plan: %s", self.model.name, error)
-                return None
-            self._watch(graph)
-            plan = plans[size] = Plan(graph, self._arena, self._constants, frozen=True, lower=self._precision.lower)
+        try:
+            with self._constants.holding():
+                # Largest first: the arena is made once, and the smaller plans lie in the same bytes.
+                for size in reversed(self.batch_sizes):
+                    graph, structure = self._inputs.capture(nest, rows, size)
+                    self._watch(graph)
+                    plans[size] = Plan(graph, self._arena, self._constants, frozen=True, lower=self._precision.lower)
+        except CaptureError as error:
+            self._eager = True
+            logger.warning("The session of model %r runs without a plan: %s", self.model.name, error)
+            return None
+        for size, plan in plans.items():
             zeros = [np.zeros(spec.shape, spec.dtype) for spec in self._inputs.specs(rows, size)]
-            seconds[size] = 0.0 if len(self.batch_sizes) == 1 else _measure(plan, zeros)
+            seconds[size] = 0.0 if len(plans) == 1 else _measure(plan, zeros)
         outputs = ModelOutputs(structure, plans[self.batch_sizes[0]].output_specs())
         built = _Built(plans, outputs, Splitter(seconds))
         self._built[rows, tree.form(nest)] = built

@@ -98,7 +98,8 @@ def _ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> A
 
     if ufunc in _OPERATORS and method == "__call__" and not kwargs:
         return _OPERATORS[ufunc](*map(operand, inputs))
-    values: list[Any] = [item.read() if isinstance(item, Variable) else item for item in inputs if isinstance(item, Value)]
+    given = (item for item in inputs if isinstance(item, Value))
+    values: list[Any] = [item.read() if isinstance(item, Variable) else item for item in given]
     if any(tape.wants([item]) for item in values for tape in current_tapes()):
         raise TypeError(
             f"np.{ufunc.__name__} would cut the gradient of a tensor of shape {values[0].shape} off: use `engine.ops`, "

@@ -37,7 +37,7 @@ def quantized_weights(weights: Array) -> tuple[Array, Array]:
     scales = np.where(largest > 0, largest / LARGEST["int8"], 1.0).astype(np.float32)
     exact = (weights / scales).reshape(-1, *weights.shape[-2:])
     nearest = np.rint(exact)
-    if weights.ndim > 2:
+    if len(nearest) > 1:
         errors = exact - nearest
         excess = np.rint(errors.sum(axis=0))  # how many units the sum of the nearest integers is too small
         # The entries that were rounded by the most in that direction go the other way.

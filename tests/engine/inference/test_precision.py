@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,10 @@ import pytest
 
 import engine as keras
 from engine import InferenceSession, layers
+from engine.datasets import mnist
 from engine.inference import Calibration, calibrate
 from engine.primitives.dispatch import device
+from tests.benchmarks.accuracy import DATA, crops
 
 try:
     from engine.kernels.onednn import instructions, precision
@@ -22,7 +22,6 @@ except OSError as error:
     pytest.skip(f"oneDNN cannot be loaded: {error}", allow_module_level=True)
 
 ROOT = Path(__file__).parents[3]
-DATA = Path(os.environ.get("BEAGLE_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 needs_int8 = pytest.mark.skipif(
     device() != "onednn" or not instructions.has_int8(), reason="the CPU has no VNNI: sessions stay in float32"
@@ -204,13 +203,21 @@ def test_bfloat16_is_close_to_float32(make: Any, monkeypatch: pytest.MonkeyPatch
 @needs_int8
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"there is no folder {DATA} (BEAGLE_TEST_DATA names another)")
 def test_the_shipped_digits_lose_nothing_in_int8() -> None:
-    def numbers(name: str, header: int) -> Any:
-        return np.frombuffer(gzip.decompress((DATA / "mnist" / f"{name}-ubyte.gz").read_bytes())[header:], np.uint8)
-
-    x = numbers("t10k-images-idx3", 16).reshape(-1, 28, 28, 1)[:4000].astype(np.float32)
-    labels = numbers("t10k-labels-idx1", 8)[:4000]
+    _, (test, labels) = mnist.load_data(DATA / "mnist")
+    x, labels = test[:4000, ..., None].astype(np.float32), labels[:4000]
     model = keras.models.load_model(str(ROOT / "service" / "models" / "digits" / "1" / "model.keras"))
     session = InferenceSession(model, (32,), "int8", x[::40])
     assert session.precision == "int8"
     exact = np.mean(InferenceSession(model, (32,)).run(x).argmax(1) == labels)
     assert np.mean(session.run(x).argmax(1) == labels) >= exact - 0.001
+
+
+@needs_int8
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"there is no folder {DATA} (BEAGLE_TEST_DATA names another)")
+def test_a_trained_residual_network_names_the_same_class_for_photographs_in_int8() -> None:
+    model = keras.models.load_model(str(DATA / "keras" / "resnet8_cifar10.h5"), compile=False)
+    x = crops(1500, seed=1)
+    exact = InferenceSession(model, (32,)).run(x).argmax(1)
+    session = InferenceSession(model, (32,), "int8", crops(256, seed=2))
+    assert session.precision == "int8"
+    assert np.mean(session.run(x).argmax(1) == exact) >= 0.975  # 98.2 % of many more, see tests/benchmarks/accuracy.py
