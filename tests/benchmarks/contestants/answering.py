@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-_TRIALS = 3
+_TRIALS = 5
 
 
 class UnavailableError(Exception):
@@ -105,7 +105,7 @@ def answer(prepare: Callable[..., Prepared]) -> None:
         try:
             if prepared is None:
                 prepared = prepare(**request["arguments"])
-                reply = {"result": None}
+                reply: dict[str, Any] = {"result": None}
             else:
                 reply = {"result": getattr(prepared, request["method"])(**request["arguments"])}
         except (UnavailableError, ImportError) as error:

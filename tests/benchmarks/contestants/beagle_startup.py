@@ -23,12 +23,12 @@ class Worker(Prepared):
     def __init__(self, model: str, batches: list[int], precision: str, calibration: str | None) -> None:
         super().__init__()
         moments = [time.perf_counter()]
-        import engine  # here, since the time that it takes is measured
+        from engine import InferenceSession, models  # here, since the time that it takes is measured
 
         moments.append(time.perf_counter())
-        network = engine.models.load_model(model)
+        network = models.load_model(model)
         moments.append(time.perf_counter())
-        self._session = engine.InferenceSession(network, tuple(batches), precision, calibration)
+        self._session = InferenceSession(network, tuple(batches), precision, calibration)
         if self._session.precision != precision:
             raise UnavailableError(f"{precision} runs as {self._session.precision} here")
         moments.append(time.perf_counter())

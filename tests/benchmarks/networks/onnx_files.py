@@ -26,7 +26,7 @@ BATCH = "batch"
 _OPSET = 17
 
 
-class _Images(CalibrationDataReader):  # type: ignore[misc]
+class _Images(CalibrationDataReader):
     """Calibration in batches, so that not all activations lie in memory at once."""
 
     def __init__(self, images: NDArray[np.float32]) -> None:

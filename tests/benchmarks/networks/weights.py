@@ -82,7 +82,8 @@ def measure_statistics(model: Any, inputs: NDArray[np.float32]) -> None:
 
 def write_weights(model: Any, file: Path) -> None:
     """Write a model's variables by `layer/variable`, for those who do not read Keras's files."""
-    np.savez(file, **{name: np.asarray(variable) for name, variable in named_variables(model).items()})
+    arrays: dict[str, Any] = {name: np.asarray(variable) for name, variable in named_variables(model).items()}
+    np.savez(file, **arrays)
 
 
 def write_application(keras: Any, name: str, folder: Path) -> None:

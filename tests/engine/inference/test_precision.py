@@ -27,7 +27,7 @@ needs_int8 = pytest.mark.skipif(
     device() != "onednn" or not instructions.has_int8(), reason="the CPU has no VNNI: sessions stay in float32"
 )
 needs_avx512 = pytest.mark.skipif(
-    not instructions.effective() & instructions.InstructionSet.AVX512,
+    device() != "onednn" or instructions.InstructionSet.AVX512 not in instructions.effective(),
     reason="oneDNN computes bfloat16 on AVX-512 alone",
 )
 
@@ -71,7 +71,7 @@ def branching_model() -> Any:
     return keras.Model(inputs, layers.Dense(4)(x))
 
 
-def error(ours: Any, exact: Any) -> float:
+def distance(ours: Any, exact: Any) -> float:
     return float(np.linalg.norm(ours - exact) / np.linalg.norm(exact))
 
 
@@ -87,8 +87,8 @@ def test_int8_is_close_to_float32_for_any_number_of_rows(make: Any) -> None:
     assert session.precision == "int8"
     x = images(6, seed=1)
     exact = model.predict(x, verbose=0)
-    assert error(session.run(x), exact) < 0.05
-    assert error(session.run(x[:1]), exact[:1]) < 0.05
+    assert distance(session.run(x), exact) < 0.05
+    assert distance(session.run(x[:1]), exact[:1]) < 0.05
 
 
 @needs_int8
@@ -175,7 +175,7 @@ def test_a_cpu_without_the_instructions_gives_float32_and_one_log_line(
 
 @needs_int8
 def test_a_model_that_cannot_be_captured_runs_as_predict_does() -> None:
-    class Branching(keras.Model):  # type: ignore[misc, name-defined]
+    class Branching(keras.Model):
         def call(self, inputs: Any) -> Any:
             return inputs * 2 if float(inputs[0, 0]) > 0 else inputs
 
@@ -195,7 +195,7 @@ def test_bfloat16_is_close_to_float32(make: Any, monkeypatch: pytest.MonkeyPatch
     x = images(6, seed=1)
     result = session.run(x)
     assert result.dtype == np.float32
-    assert error(result, model.predict(x, verbose=0)) < 0.02
+    assert distance(result, model.predict(x, verbose=0)) < 0.02
     steps = [row["primitive"] for row in described(session, 4)]
     assert steps.count("cast") <= 4
 

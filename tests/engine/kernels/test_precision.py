@@ -56,7 +56,7 @@ def quantised(head: Link, x: Array, w: Array, dtype: str, residual: str | None =
     if dtype == "uint8":
         links.append(Link(relu, (None,)))
     arrays.append(steps)
-    options = {"chain": tuple(links), "scales": tuple(scales), "scale": None, "dtype": "float32"}
+    options: Any = {"chain": tuple(links), "scales": tuple(scales), "scale": None, "dtype": "float32"}
     if dtype != "float32":
         (wide,) = reduced.evaluate(arrays, options)
         # An odd scale, so that hardly any result lies halfway between two integers.
@@ -154,7 +154,7 @@ def test_bfloat16_convolution_equals_the_reference_within_its_precision(
     x, w, _ = case = CONVOLUTIONS[name]
     arrays = [normal(*x).astype(ml_dtypes.bfloat16), normal(*w).astype(ml_dtypes.bfloat16), normal(w[-1])]
     links = (Link(convolution, (0, 1, 2), options_of(case)), Link(relu, (None,)))
-    options = {"chain": links, "scales": (None,) * 3, "scale": None, "dtype": result}
+    options: Any = {"chain": links, "scales": (None,) * 3, "scale": None, "dtype": result}
     (ours,) = run(reduced, arrays, constant=(1, 2), **options)
     (theirs,) = reduced.evaluate(arrays, options)
     assert ours is not None
@@ -172,5 +172,5 @@ def test_chains_are_declined_where_the_cpu_has_no_instructions_for_them(monkeypa
     monkeypatch.setattr(instructions, "effective", lambda: instructions.InstructionSet.AVX512)
     assert prepare(reduced, arrays, constant=(1, 2, 3), **options) is None
     halves = [array.astype(ml_dtypes.bfloat16) for array in (normal(*x), normal(*w))]
-    plain = {"chain": (head,), "scales": (None, None), "scale": None, "dtype": "bfloat16"}
+    plain: Any = {"chain": (head,), "scales": (None, None), "scale": None, "dtype": "bfloat16"}
     assert prepare(reduced, halves, constant=(1,), **plain) is None
