@@ -59,7 +59,7 @@ class MonitorCallback(Callback):
             if any(word in name for word in words):
                 return rising
         raise ValueError(
-            f"{type(self).__name__}: whether {self.monitor!r} should rise or fall is not known: give mode='max' or 'min'."
+            f"{type(self).__name__}: whether {self.monitor!r} should rise or fall is unknown: give mode='max' or 'min'."
         )
 
     def _direction_of(self, name: str) -> str | None:

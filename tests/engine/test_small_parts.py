@@ -25,6 +25,8 @@ INITIALIZERS = [
 
 @pytest.mark.parametrize(("name", "options"), INITIALIZERS, ids=lambda item: str(item))
 def test_initializers_have_kerass_configs_and_moments(name: str, options: dict[str, Any]) -> None:
+    random.set_random_seed(2)
+    keras.utils.set_random_seed(2)  # the largest of so many draws varies
     ours, theirs = getattr(initializers, name)(**options), getattr(keras.initializers, name)(**options)
     assert as_json(serialize(ours)) == as_json(keras.saving.serialize_keras_object(theirs))
     assert (

@@ -141,11 +141,14 @@ def test_better_is_larger_for_accuracies_and_smaller_for_losses(monitor: str, va
 
 
 def test_what_a_metric_says_of_itself_decides_and_a_name_that_says_nothing_asks_for_a_mode() -> None:
-    class Score(engine.metrics.Mean):
+    class Score(engine.metrics.MeanMetricWrapper):
         _direction = "up"
 
+        def __init__(self) -> None:
+            super().__init__(engine.losses.mean_squared_error, name="score")
+
     trained = Sequential([Input((3,)), layers.Dense(1)])
-    trained.compile("sgd", "mse", metrics=[engine.metrics.AUC(name="area"), Score(name="score")])
+    trained.compile("sgd", "mse", metrics=[engine.metrics.AUC(name="area"), Score()])
     trained.evaluate(X, (Y > 1.5).astype(np.float32), verbose=0)
     for name, rises in (("val_area", True), ("val_score", True), ("val_loss", False), ("other_mse", False)):
         callback = callbacks.EarlyStopping(name)
@@ -155,7 +158,7 @@ def test_what_a_metric_says_of_itself_decides_and_a_name_that_says_nothing_asks_
     callback = callbacks.EarlyStopping("val_dice")
     callback.set_model(trained)
     callback.best = 0.5
-    with pytest.raises(ValueError, match="'val_dice'.*mode"):
+    with pytest.raises(ValueError, match=r"'val_dice'.*mode"):
         callback.is_improvement(0.6)
 
 

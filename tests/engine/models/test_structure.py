@@ -174,3 +174,13 @@ def test_a_summary_of_branches_says_what_is_connected() -> None:
 def test_a_summary_of_an_unbuilt_model_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     Sequential([layers.Dense(2)]).summary()
     assert "unbuilt" in capsys.readouterr().out
+
+
+def test_a_summary_counts_an_optimizer_s_state_once_there_is_some(capsys: pytest.CaptureFixture[str]) -> None:
+    model = Sequential([Input((4,)), layers.Dense(2)])
+    model.compile("adam", "mse")
+    model.summary()
+    assert "Optimizer params" not in capsys.readouterr().out
+    model.fit(np.ones((2, 4), np.float32), np.ones((2, 2), np.float32), verbose=0)
+    model.summary()
+    assert "Optimizer params: 22 (" in capsys.readouterr().out

@@ -162,6 +162,13 @@ def test_a_generator_that_has_run_out_ends_training_and_keeps_its_history(caplog
     assert "epoch 2 of 3" in caplog.text
 
 
+def test_a_validation_generator_that_has_run_out_ends_validation_alone(caplog: pytest.LogCaptureFixture) -> None:
+    history = regression().fit(X, Y, epochs=3, validation_data=iter([(X, Y)]), verbose=0).history
+    assert len(history["loss"]) == 3
+    assert len(history["val_loss"]) == 1
+    assert caplog.text.count("validation batches had none left for epoch 2") == 1
+
+
 def test_lists_of_data_and_targets_count_as_pairs() -> None:
     source = ([X[:4], Y[:4]] for _ in range(3))
     history = regression().fit(source, validation_data=[X[:10], Y[:10]], verbose=0).history
@@ -391,6 +398,36 @@ def test_wrong_data_is_named(call: Any, said: str) -> None:
         call(regression())
 
 
+def _classifier(**options: Any) -> Sequential:
+    model = Sequential([Input((6,)), layers.Dense(3, activation="softmax", name="classes")])
+    model.compile("sgd", engine.losses.SparseCategoricalCrossentropy(**options))
+    return model
+
+
+@pytest.mark.parametrize("wrong", [3, -1])
+@pytest.mark.parametrize("call", ["fit", "evaluate", "train_on_batch"])
+def test_class_numbers_that_are_no_class_are_named(call: str, wrong: int) -> None:
+    labels = np.array([0, 1, 2, wrong])
+    quiet = {} if call == "train_on_batch" else {"verbose": 0}
+    with pytest.raises(ValueError, match=rf"has 3 classes.*from {min(wrong, 0)} to {max(wrong, 2)}"):
+        getattr(_classifier(), call)(X[:4], labels, **quiet)
+
+
+def test_the_ignored_class_may_be_any_number() -> None:
+    model = _classifier(ignore_class=255)
+    labels = np.array([0, 1, 2, 255])
+    expected = model.evaluate(X[:3], labels[:3], verbose=0)
+    assert model.evaluate(X[:4], labels, verbose=0) == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(ValueError, match="3 classes"):
+        model.evaluate(X[:1], np.array([254]), verbose=0)
+
+
+@pytest.mark.parametrize("shape", [(40, 2), (40, 3, 2)])
+def test_class_weights_need_one_class_a_sample(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="one class a sample"):
+        regression().fit(X, np.ones(shape, np.int32), class_weight={0: 1.0, 1: 2.0}, verbose=0)
+
+
 def test_an_uncompiled_model_says_so() -> None:
     with pytest.raises(ValueError, match=r"compile\(\)"):
         Sequential([Input((6,)), layers.Dense(2)]).fit(X, Y)
@@ -404,6 +441,8 @@ def test_an_uncompiled_model_says_so() -> None:
         ({"loss": "mse", "metrics": ["no_such_metric"]}, "no_such_metric"),
         ({"loss": {"elsewhere": "mse"}}, "elsewhere"),
         ({"loss": ["mse", "mse"]}, "one entry for each output"),
+        ({"loss": "mse", "loss_weights": ["accuracy"]}, r"third argument.*'accuracy'.*metrics="),
+        ({"loss": "mean_squared_eror"}, "Did you mean 'mean_squared_error'"),
     ],
 )
 def test_what_compile_cannot_use_is_named(options: dict[str, Any], said: str) -> None:
