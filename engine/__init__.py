@@ -28,16 +28,24 @@ if TYPE_CHECKING:
     from engine import saving as saving
     from engine import tree as tree
     from engine import utils as utils
+    from engine.dtype_policies import DTypePolicy as DTypePolicy
     from engine.gradients import GradientTape as GradientTape
     from engine.gradients import grad as grad
     from engine.gradients import value_and_grad as value_and_grad
     from engine.inference import InferenceSession as InferenceSession
+    from engine.initializers import Initializer as Initializer
     from engine.layers import Input as Input
+    from engine.layers import InputSpec as InputSpec
     from engine.layers import Layer as Layer
+    from engine.losses import Loss as Loss
+    from engine.metrics import Metric as Metric
     from engine.models import Functional as Functional
     from engine.models import Model as Model
     from engine.models import Sequential as Sequential
     from engine.ops.operation import KerasTensor as KerasTensor
+    from engine.ops.operation import Operation as Operation
+    from engine.optimizers import Optimizer as Optimizer
+    from engine.regularizers import Regularizer as Regularizer
     from engine.tensor import Tensor as Tensor
     from engine.variable import Variable as Variable
 
@@ -65,13 +73,21 @@ _MODULES = (
     "utils",
 )
 _NAMES = {
+    "DTypePolicy": "engine.dtype_policies",
     "Functional": "engine.models",
     "GradientTape": "engine.gradients",
     "InferenceSession": "engine.inference",
+    "Initializer": "engine.initializers",
     "Input": "engine.layers",
+    "InputSpec": "engine.layers",
     "KerasTensor": "engine.ops.operation",
     "Layer": "engine.layers",
+    "Loss": "engine.losses",
+    "Metric": "engine.metrics",
     "Model": "engine.models",
+    "Operation": "engine.ops.operation",
+    "Optimizer": "engine.optimizers",
+    "Regularizer": "engine.regularizers",
     "Sequential": "engine.models",
     "Tensor": "engine.tensor",
     "Variable": "engine.variable",

@@ -40,7 +40,7 @@ ALLOWED_ERROR = 0.025
 _CANDIDATES = (Borders(), Borders(last=True), Borders(first=True), Borders(first=True, last=True))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Calibration:
     """What is known of a model's values.
 
@@ -59,6 +59,12 @@ class Calibration:
     method: str
     percentile: float
     weights: str
+
+    def __repr__(self) -> str:
+        return (
+            f"<calibration of {len(self.statistics.ranges)} values by {self.method}, {self.borders}, "
+            f"error {self.error:.4f}>"
+        )
 
     def save(self, path: Any) -> None:
         """Writes the calibration as JSON."""
@@ -82,6 +88,10 @@ class Calibration:
             ValueError: it is no calibration file.
         """
         file = Path(path)
+        if not file.exists():
+            raise FileNotFoundError(
+                f"There is no calibration file {file}: engine.inference.calibrate(model, arrays).save(path) makes one."
+            )
         if file.stat().st_size > _LARGEST_FILE:
             raise ValueError(f"Calibration file {file}: expected at most {_LARGEST_FILE} bytes.")
         try:

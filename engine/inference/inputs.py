@@ -14,11 +14,22 @@ from engine.primitives.primitive import Array, Spec
 Rows = tuple[tuple[tuple[int, ...], str], ...]
 """Shape and dtype of one row of each input."""
 
+_SHAPES_SHOWN = 4
+
 
 class ModelInputs:
-    """The inputs of one model: those it declares, or what it is given."""
+    """The inputs of one model: those it declares, or what it is given.
+
+    Raises:
+        TypeError: this is no model.
+    """
 
     def __init__(self, model: Any) -> None:
+        if not hasattr(model, "predicted"):
+            raise TypeError(
+                "Expected a model of this engine: sequential, functional or subclassed (engine.models.load_model reads "
+                f"one from a file). Received: {type(model).__name__} {model!r:.80}"
+            )
         self.model = model
 
     def leaves(self, x: Any) -> list[Array]:
@@ -96,9 +107,10 @@ class ModelInputs:
         """
         counts = {leaf.shape[0] if leaf.ndim else None for leaf in leaves}
         if len(counts) != 1 or None in counts:
-            raise ValueError(
-                f"All inputs need the same number of rows; received shapes {', '.join(str(x.shape) for x in leaves)}"
-            )
+            shapes = ", ".join(str(leaf.shape) for leaf in leaves[:_SHAPES_SHOWN])
+            more = f" and {len(leaves) - _SHAPES_SHOWN} more" if len(leaves) > _SHAPES_SHOWN else ""
+            hint = "; of nested lists of numbers make an array first" if () in {leaf.shape for leaf in leaves} else ""
+            raise ValueError(f"All inputs need the same number of rows; received shapes {shapes}{more}{hint}.")
         return counts.pop() or 0
 
     def specs(self, rows: Rows, size: int) -> list[Spec]:

@@ -101,6 +101,6 @@ class Precision:
 
     def _give_up(self, reason: str) -> None:
         if self.name != "float32":
-            logger.warning("Model %r runs in float32, not in %s: %s.", self.model.name, self.wanted, reason)
+            logger.warning("Model %r runs in float32, not in %s: %s.", self.model.name, self.wanted, reason.rstrip("."))
         self.name = "float32"
         self._lower = None

@@ -151,6 +151,9 @@ class InferenceSession:
             raise ValueError(f"batch_size must be one of {list(self.batch_sizes)}. Received: {batch_size!r}")
         with self._lock:
             if not self._built:
+                unknown = "has no plan yet: run it once, its input's shape is free"
+                why = "runs without a plan" if self._eager else unknown
+                (print_fn or print)(f"Model {self.model.name!r} {why}.")
                 return []
             latest = next(reversed(self._built.values()))
             rows = latest.plans[size].describe(profile)

@@ -120,6 +120,7 @@ from engine.layers.wrappers import (
     TimeDistributed,
     Wrapper,
 )
+from engine.registry import deserialize, serialize
 
 # Keras's other names.
 MaxPool1D = MaxPooling1D
@@ -244,8 +245,10 @@ __all__ = [
     "add",
     "average",
     "concatenate",
+    "deserialize",
     "maximum",
     "minimum",
     "multiply",
+    "serialize",
     "subtract",
 ]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 BENCHMARKS = {
     "service": "requests with a model that does nothing, beside LitServe (needs litserve and the program wrk)",
+    "resnet50_service": "the whole service with ResNet50 in three precisions (needs the program wrk)",
     "inference": "ResNet50, MobileNetV2, VGG16 in three precisions, beside other engines (needs the extra `benchmark`)",
     "training": "training steps of four networks, beside PyTorch and Keras (needs the extra `benchmark`)",
     "startup": "imports, readiness and memory of a worker with ResNet50 (needs the extra `benchmark` for the peers)",
@@ -20,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the benchmark that is named first; returns the exit status."""
     if not arguments or arguments[0] in ("-h", "--help"):
         for name, text in BENCHMARKS.items():
-            print(f"python -m tests.benchmarks {name:10} {text}")
+            print(f"python -m tests.benchmarks {name:16} {text}")
         return 0
     name, *options = arguments
     if name not in BENCHMARKS:

@@ -6,11 +6,15 @@ import math
 from functools import partial
 
 from engine.graph.constants import Constants
-from engine.graph.graph import Graph
+from engine.graph.graph import Graph, Node
 from engine.graph.passes.rewriting import producer, replace
 from engine.primitives.casting import cast
+from engine.primitives.elementwise import add, divide, multiply, subtract
+from engine.primitives.primitive import Primitive
 from engine.primitives.shaping import broadcast_to, reshape
 from engine.tensor import Symbol
+
+_NEUTRAL: dict[Primitive, float] = {add: 0.0, subtract: 0.0, multiply: 1.0, divide: 1.0}
 
 
 def eliminate_dead_nodes(graph: Graph) -> None:
@@ -69,7 +73,7 @@ def eliminate_common_nodes(graph: Graph) -> None:
 
 
 def strip_trivial_nodes(graph: Graph) -> None:
-    """Drops reshapes, broadcasts and casts to what is there already; of reshapes in a row the last one stays."""
+    """Drops what changes nothing; of reshapes in a row the last one stays."""
     replaced: dict[Symbol, Symbol] = {}
     remaining = []
     for node in graph.nodes:
@@ -77,14 +81,35 @@ def strip_trivial_nodes(graph: Graph) -> None:
         if node.primitive is reshape:
             while (before := producer(node.inputs[0], reshape)) is not None:
                 node.inputs = list(before.inputs)
-        if node.primitive in (reshape, broadcast_to, cast):
-            source, result = node.inputs[0], node.outputs[0]
-            if source.shape == result.shape and source.dtype == result.dtype:
-                replaced[result] = source
-                continue
+        source = _unchanged(graph, node)
+        if source is not None:
+            replaced[node.outputs[0]] = source
+            continue
         remaining.append(node)
     graph.nodes = remaining
     replace(graph, replaced)
+
+
+def _unchanged(graph: Graph, node: Node) -> Symbol | None:
+    """The input that a node's result equals: of a reshape to the same shape, of a product with one."""
+    result = node.outputs[0]
+    position = 0
+    if node.primitive in _NEUTRAL:
+        neutral = [_is_number(graph, symbol, _NEUTRAL[node.primitive]) for symbol in node.inputs]
+        if True not in neutral:
+            return None
+        position = 1 if neutral[0] else 0
+        if position and node.primitive in (subtract, divide):
+            return None
+    elif node.primitive not in (reshape, broadcast_to, cast):
+        return None
+    source = node.inputs[position]
+    return source if source.shape == result.shape and source.dtype == result.dtype else None
+
+
+def _is_number(graph: Graph, symbol: Symbol, number: float) -> bool:
+    array = graph.constants.get(symbol)
+    return array is not None and array.size == 1 and bool(array.reshape(())[()] == number)
 
 
 def is_whole(symbol: Symbol) -> bool:

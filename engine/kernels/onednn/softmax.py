@@ -18,7 +18,7 @@ from engine.primitives.activations import log_softmax_gradient, softmax, softmax
 from engine.primitives.primitive import Executable, Prepare, Primitive, Spec, kernel
 
 # From so many elements on starting the threads pays.
-_SMALLEST = 1 << 10
+_SMALLEST = 1 << 9
 
 
 def _rows(inputs: Sequence[Spec], options: dict[str, Any]) -> MemoryDescriptor | None:

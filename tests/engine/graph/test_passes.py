@@ -13,7 +13,7 @@ from engine.graph.constants import Constants
 from engine.graph.plan import Plan
 from engine.primitives.activations import relu
 from engine.primitives.convolution import convolution, transposed_convolution
-from engine.primitives.elementwise import add, multiply, negative, tanh
+from engine.primitives.elementwise import add, divide, exp, multiply, negative, subtract, tanh
 from engine.primitives.indexing import clip
 from engine.primitives.linear import matmul
 from engine.primitives.normalization import batch_normalization
@@ -209,6 +209,15 @@ def test_reshapes_in_a_row_become_one_and_those_to_the_same_shape_none() -> None
 
     graph, _ = capture(network, Spec((8, 8), FLOAT32))
     assert [row["primitive"] for row in Plan(graph, frozen=True).describe()] == ["tanh"]
+
+
+def test_adding_nothing_and_multiplying_by_one_are_dropped() -> None:
+    def network(x: Any) -> Any:
+        y = divide(multiply(add(x, 0.0), 1.0), 1.0)
+        return tanh(subtract(y, 0.0))
+
+    assert nodes_after_passes(network, (8, 8)) == ["tanh"]
+    assert nodes_after_passes(lambda x: divide(1.0, subtract(0.0, exp(x))), (8, 8)) == ["exp", "subtract", "divide"]
 
 
 def test_bias_activation_and_residual_join_a_convolution() -> None:

@@ -184,3 +184,35 @@ def test_constants_of_recurring_shapes_do_not_pile_up() -> None:
             session.run(np.zeros((1, length, 64), np.float32))
     assert not session._constants._weights
     assert not session._constants._packed
+
+
+@pytest.mark.parametrize("model", ["model.keras", layers.Dense(3), len], ids=["a path", "a layer", "a function"])
+def test_what_is_no_model_is_named(model: Any) -> None:
+    with pytest.raises(TypeError, match=r"Expected a model of this engine.*load_model.*Received"):
+        InferenceSession(model)
+    with pytest.raises(TypeError, match="Expected a model of this engine"):
+        keras.inference.calibrate(model, random(2, 4))
+
+
+def test_a_description_without_a_plan_says_why() -> None:
+    texts: list[str] = []
+    session = InferenceSession(keras.Sequential([layers.Dense(3)]))
+    assert session.describe(print_fn=texts.append) == []
+    assert "no plan yet" in texts[0]
+    session.run(random(2, 4))
+    assert session.describe(print_fn=texts.append)
+
+
+def test_nested_lists_of_numbers_get_a_short_error() -> None:
+    with pytest.raises(ValueError, match="make an array first") as raised:
+        InferenceSession(keras.Sequential([layers.Dense(3)])).run(random(9, 40).tolist())
+    assert len(str(raised.value)) < 300
+
+
+def test_a_missing_calibration_file_says_how_to_make_one(tmp_path: Any) -> None:
+    with pytest.raises(FileNotFoundError, match=r"engine\.inference\.calibrate"):
+        InferenceSession(dense_model(), precision="int8", calibration=tmp_path / "none.json")
+
+
+def test_a_calibration_shows_itself_in_one_line() -> None:
+    assert len(repr(keras.inference.calibrate(dense_model(), random(8, 4)))) < 200
