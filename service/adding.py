@@ -25,6 +25,7 @@ MODEL_FILE = "model.keras"
 LABELS_FILE = "labels.txt"
 RANDOM_WEIGHTS = "random"
 PUBLISHED_WEIGHTS = "imagenet"
+IMAGENET_CLASSES = 1000
 MAX_BATCH = 8
 """Of models that are added: larger batches of such networks are hardly faster, but take more memory."""
 CALIBRATION_IMAGES = 128
@@ -43,7 +44,7 @@ class Order:
         architecture: Name of a network, see `service.architectures`.
         weights: `imagenet` (downloaded), `random` (for trials), or the path of a weights file.
         labels: A file with one label a line, or a JSON file such as Keras's imagenet_class_index.json;
-            None takes ImageNet's, which are downloaded.
+            None takes ImageNet's, which are downloaded (numbers for random weights, where that fails).
         name, version: Where in the repository; an empty name takes the architecture's.
         precision: As in serving.toml.
         calibration: Folder of images like those to come; needed for `int8` alone.
@@ -92,7 +93,7 @@ def add_model(repository: Path, order: Order, threads: int = 0) -> Added:
     architecture = find_architecture(order.architecture)
     name = order.name or architecture.name
     place = repository / name / order.version
-    _check(order, name, place)
+    _check(repository, order, name, place)
     try:
         precision, notes = _make(architecture, order, name, place, threads)
     except (ValueError, TypeError, OSError, RuntimeError) as error:
@@ -109,7 +110,7 @@ def add_model(repository: Path, order: Order, threads: int = 0) -> Added:
 
 def _make(architecture: Architecture, order: Order, name: str, place: Path, threads: int) -> tuple[str, list[str]]:
     """Build, fill and try the version's folder; returns the precision in use, and notes."""
-    labels = _read_labels(order.labels)
+    labels, notes = _labels(order)
     model = architecture.build(weights=_weights(order.weights), classes=len(labels))
     with _new_folder(place) as folder:
         model.save(folder / MODEL_FILE)
@@ -117,7 +118,8 @@ def _make(architecture: Architecture, order: Order, name: str, place: Path, thre
         height, width = model.input_shape[1:3]
         _describe(folder, order, architecture, (width, height))
         served = read_served_model(folder / DESCRIPTION_FILE, name=name, version=order.version)
-        notes = [] if order.calibration is None else _calibrate(served, model, order.calibration)
+        if order.calibration is not None:
+            notes += _calibrate(served, model, order.calibration)
         del model  # the trial loads it anew, as a worker will
         try:
             return _try(served, threads), notes
@@ -125,11 +127,19 @@ def _make(architecture: Architecture, order: Order, name: str, place: Path, thre
             raise AddError(f"the trial run failed: {error}") from error
 
 
-def _check(order: Order, name: str, place: Path) -> None:
+def _check(repository: Path, order: Order, name: str, place: Path) -> None:
     if not is_model_place(name, order.version):
         raise AddError(
             "expected a name of letters, digits, '.', '_' and '-', and a version that is a whole number from 1, "
             f"got {name!r} and {order.version!r}"
+        )
+    for folder in (repository, place.parent):
+        if folder.exists() and not folder.is_dir():
+            raise AddError(f"--model-repository {repository}: expected a folder, but {folder} is a file")
+    if order.weights not in (PUBLISHED_WEIGHTS, RANDOM_WEIGHTS) and not Path(order.weights).exists():
+        raise AddError(
+            f"--weights: expected {PUBLISHED_WEIGHTS}, {RANDOM_WEIGHTS} or a weights file, but {order.weights!r} "
+            "does not exist"
         )
     if place.exists() and not order.replace:
         raise AddError(f"{place} is there already; --force replaces it, --version adds another beside it")
@@ -141,6 +151,23 @@ def _check(order: Order, name: str, place: Path) -> None:
 
 def _weights(weights: str) -> str | None:
     return None if weights == RANDOM_WEIGHTS else weights
+
+
+def _labels(order: Order) -> tuple[list[str], list[str]]:
+    """One label per class, and notes."""
+    try:
+        labels = _read_labels(order.labels)
+    except ConnectionError:
+        if order.weights != RANDOM_WEIGHTS:
+            raise
+        labels = [f"class {number}" for number in range(IMAGENET_CLASSES)]
+        return labels, [f"ImageNet's labels could not be fetched: they are {labels[0]} to {labels[-1]}."]
+    if order.weights == PUBLISHED_WEIGHTS and len(labels) != IMAGENET_CLASSES:
+        raise AddError(
+            f"--labels: --weights {PUBLISHED_WEIGHTS} need {IMAGENET_CLASSES} labels, but {order.labels} has "
+            f"{len(labels)}"
+        )
+    return labels, []
 
 
 def _read_labels(path: Path | None) -> list[str]:

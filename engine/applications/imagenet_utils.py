@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +65,18 @@ def decode_predictions(preds: Any, top: int = 5) -> list[list[tuple[str, str, fl
         By row: (WordNet id, name, score).
 
     Raises:
-        ValueError: another shape.
+        ValueError: another shape, or `top` below 1.
         ConnectionError: the list of classes is not in the cache and cannot be fetched.
     """
-    if len(preds.shape) != 2 or preds.shape[1] != 1000:
-        raise ValueError(f"`preds` must have the shape (rows, 1000). Received: shape {tuple(preds.shape)}")
+    if not isinstance(top, Integral) or isinstance(top, bool) or top < 1:
+        raise ValueError(f"`top` must be a whole number from 1. Received: top={top!r}")
+    shape = tuple(np.shape(preds))
+    if len(shape) != 2 or shape[1] != 1000:
+        raise ValueError(f"`preds` must have the shape (rows, 1000). Received: shape {shape}")
+    all_scores = np.asarray(preds)
     names = class_index()
     rows = []
-    for scores in np.asarray(preds):
+    for scores in all_scores:
         best = np.argsort(scores)[::-1][:top]
         rows.append([(*names[number], scores[number]) for number in best])
     return rows

@@ -10,7 +10,7 @@ from engine.applications.architecture import Block, build, channel_axis
 from engine.applications.imagenet_utils import decode_predictions
 from engine.applications.imagenet_utils import preprocess_input as _preprocess_input
 from engine.applications.published import mobilenet_files
-from engine.applications.request import Request, split_shape
+from engine.applications.request import Request, checked_shape, split_shape
 
 _WEIGHTS_SIZES = (128, 160, 192, 224)
 _WEIGHTS_ALPHAS = (0.25, 0.50, 0.75, 1.0)
@@ -110,7 +110,8 @@ def MobileNet(  # noqa: N802  (Keras's name)
         ValueError: arguments that do not fit, or weights that do not.
         ConnectionError: the weights cannot be fetched.
     """
-    given = None if input_shape is None else published_size(split_shape(input_shape)[0], _WEIGHTS_SIZES)
+    shape = checked_shape(input_shape)
+    given = None if shape is None else published_size(split_shape(shape)[0], _WEIGHTS_SIZES)
     request = Request(
         include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, given or 224
     )

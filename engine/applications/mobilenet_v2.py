@@ -10,7 +10,7 @@ from engine.applications.imagenet_utils import decode_predictions
 from engine.applications.imagenet_utils import preprocess_input as _preprocess_input
 from engine.applications.mobilenet import check_published, published_size
 from engine.applications.published import mobilenet_files
-from engine.applications.request import Request, split_shape
+from engine.applications.request import Request, checked_shape, split_shape
 from engine.ops.operation import is_keras_tensor
 
 _WEIGHTS_SIZES = (96, 128, 160, 192, 224)
@@ -110,7 +110,8 @@ def MobileNetV2(  # noqa: N802  (Keras's name)
         ValueError: arguments that do not fit, or weights that do not.
         ConnectionError: the weights cannot be fetched.
     """
-    sizes = None if input_shape is None else split_shape(input_shape)[0]
+    shape = checked_shape(input_shape)
+    sizes = None if shape is None else split_shape(shape)[0]
     if is_keras_tensor(input_tensor):
         given = split_shape(input_tensor.shape)[0]
         if sizes is not None and tuple(sizes) != given:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from engine import activations
@@ -77,11 +78,11 @@ class Request:
             )
 
     def _resolved_shape(self) -> Shape:
-        given = None if self.input_shape is None else tuple(self.input_shape)
+        given = checked_shape(self.input_shape)
         pretrained = self.weights == "imagenet"
         sizes: Shape
         sizes, channels = (self.default_size, self.default_size), 3
-        if given and len(given) == 3 and not pretrained:
+        if given and not pretrained:
             channels = split_shape(given)[1]
             if channels not in (1, 3):
                 warnings.warn(
@@ -100,8 +101,6 @@ class Request:
         return given
 
     def _check_shape(self, shape: Shape) -> None:
-        if len(shape) != 3:
-            raise ValueError(f"`input_shape` must be three lengths, without the batch axis. Received: {shape}")
         sizes, channels = split_shape(shape)
         if self.weights == "imagenet" and channels != 3:
             raise ValueError(f"With weights='imagenet' the input must have 3 channels. Received: input_shape={shape}")
@@ -111,6 +110,23 @@ class Request:
             )
         if self.include_top and None in shape:
             raise ValueError(f"With include_top=True, `input_shape` must be fully known. Received: {shape}")
+
+
+def checked_shape(input_shape: Any) -> Shape | None:
+    """The caller's `input_shape` as a tuple; None where none is given.
+
+    Raises:
+        ValueError: it is not three lengths.
+    """
+    if input_shape is None:
+        return None
+    if (
+        not isinstance(input_shape, (tuple, list))
+        or len(input_shape) != 3
+        or not all(length is None or isinstance(length, Integral) for length in input_shape)
+    ):
+        raise ValueError(f"`input_shape` must be three lengths, without the batch axis. Received: {input_shape!r}")
+    return tuple(input_shape)
 
 
 def split_shape(shape: Shape) -> tuple[Shape, Any]:

@@ -63,6 +63,7 @@ class Layer(VariableOwner):
 
     # The attributes that make up the config of a class and its subclasses; None: the constructor's arguments do.
     _config_attributes: ClassVar[tuple[str, ...] | None] = None
+    _set_later = ("name", "trainable", "dtype", "activity_regularizer")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -172,8 +173,22 @@ class Layer(VariableOwner):
         if self._config_attributes is not None:
             config.update({key: serialize(getattr(self, key)) for key in self._config_attributes})
         elif type(self).get_config is Layer.get_config:
-            config.update(self._constructor_config(skip=("name", "trainable", "dtype", "activity_regularizer")))
+            config.update(self._constructor_config(skip=self._set_later))
         return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """A layer made from what `get_config` returned."""
+        recorded = cls._config_attributes is None and cls.get_config is Layer.get_config
+        return cls._from_recorded(config) if recorded else cls(**config)
+
+    def _set_recorded(self, key: str, value: Any) -> None:
+        if key == "dtype":
+            self.dtype_policy = value
+        elif key == "activity_regularizer":
+            self.activity_regularizer = regularizers.get(value)
+        elif getattr(self, key) != value:  # `trainable` holds for all layers inside: left alone where it is the same
+            setattr(self, key, value)
 
     def get_build_config(self) -> dict[str, Any] | None:
         """The shapes with which the layer was built, or None."""

@@ -10,11 +10,22 @@ from engine.ops.operation import inferring
 from engine.registry import deserialize, registered, serialize
 
 _MERGES = ("sum", "mul", "ave", "concat", None)
+_RECURRENT = ("go_backwards", "return_sequences", "return_state", "stateful")
 
 
 def _require_layer(name: str, value: Any) -> None:
     if not isinstance(value, Layer):
         raise ValueError(f"`{name}` must be a layer. Received: {value!r}")
+
+
+def _require_recurrent(name: str, value: Any) -> None:
+    _require_layer(name, value)
+    missing = [attribute for attribute in _RECURRENT if not hasattr(value, attribute)]
+    if missing:
+        raise TypeError(
+            f"`{name}` must be a recurrent layer, such as LSTM, GRU or RNN, with {', '.join(_RECURRENT)}. Received: "
+            f"{type(value).__name__} {value.name!r}, without {', '.join(missing)}"
+        )
 
 
 @registered("keras.layers")
@@ -112,9 +123,9 @@ class Bidirectional(Layer):
         backward_layer: Any = None,
         **kwargs: Any,
     ) -> None:
-        _require_layer("layer", layer)
+        _require_recurrent("layer", layer)
         if backward_layer is not None:
-            _require_layer("backward_layer", backward_layer)
+            _require_recurrent("backward_layer", backward_layer)
         if merge_mode not in _MERGES:
             raise ValueError(f"`merge_mode` must be one of {_MERGES}. Received: {merge_mode!r}")
         super().__init__(**kwargs)

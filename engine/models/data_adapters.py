@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator
+import reprlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ logger = logging.getLogger("engine")
 
 Batch = tuple[Any, Any, Any]
 """(x, y, sample_weight), nests of NumPy arrays; y and sample_weight may be None."""
+_REAL = (int, float, np.integer, np.floating)
 
 
 class DataAdapter:
@@ -154,8 +156,10 @@ def data_adapter(
     """The adapter for what `fit`, `evaluate` or `predict` were given.
 
     Raises:
-        ValueError: y or sample_weight beside a source that gives its own; x of a kind that cannot be used.
+        ValueError: y or sample_weight beside a source that gives its own; x of a kind that cannot be used; weights of
+            classes that are no such dict.
     """
+    check_class_weight(class_weight)
     if x is None:
         raise ValueError("x is needed: arrays, a generator, a PyDataset or another iterable of batches.")
     if is_array_like(x) or tree.is_nested(x):
@@ -223,12 +227,29 @@ def _from_item(item: Any, class_weight: dict[int, float] | None) -> Batch:
     return weighted_by_class(x, y, sample_weight, class_weight)
 
 
+def check_class_weight(class_weight: Any) -> None:
+    """Raises ValueError where this is neither None nor a dict from class numbers (whole, from 0) to weights."""
+    if class_weight is None:
+        return
+    if isinstance(class_weight, Mapping) and all(
+        isinstance(number, _REAL) and number >= 0 and number % 1 == 0 and isinstance(weight, _REAL)
+        for number, weight in class_weight.items()
+    ):
+        return
+    raise ValueError(
+        "class_weight: expected a dict from class number (integer >= 0) to weight. "
+        f"Received: {reprlib.repr(class_weight)}"
+    )
+
+
 def weighted_by_class(x: Any, y: Any, sample_weight: Any, class_weight: dict[int, float] | None) -> Batch:
     """The batch with sample weights multiplied by the weight of each sample's class, 1 where none is given.
 
     Raises:
-        ValueError: y is a nest, or there is none, or it has more than one class a sample.
+        ValueError: the weights are no such dict, y is a nest, or there is none, or it has more than one class a
+            sample or a negative one.
     """
+    check_class_weight(class_weight)
     if not class_weight:
         return x, y, sample_weight
     if not isinstance(y, np.ndarray):
@@ -238,7 +259,9 @@ def weighted_by_class(x: Any, y: Any, sample_weight: Any, class_weight: dict[int
         raise ValueError(f"class_weight needs one class a sample. Received: targets of shape {y.shape}")
     classes = np.argmax(y, axis=-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(len(y), -1)[:, 0]
     numbers = np.rint(classes).astype(np.int64)
-    lookup = np.ones(max(int(numbers.max(initial=0)), *class_weight) + 1, as_dtype(None))
+    if numbers.min(initial=0) < 0:
+        raise ValueError(f"class_weight needs class numbers (integers >= 0) as targets. Received: {numbers.min()}")
+    lookup = np.ones(int(max(numbers.max(initial=0), *class_weight)) + 1, as_dtype(None))
     for number, weight in class_weight.items():
         lookup[int(number)] = weight
     weights = lookup[numbers]

@@ -107,7 +107,7 @@ class Model(Trainer):
         if {"layers", "input_layers", "output_layers"} <= set(config):
             kind: Any = cls if issubclass(cls, cls._functional_kind) else cls._functional_kind
             return kind.from_network_config(config, custom_objects)
-        return cls(**config)
+        return super().from_config(config)
 
     def to_json(self, **kwargs: Any) -> str:
         """The model's architecture as JSON; `kwargs` go to `json.dumps`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -150,13 +150,13 @@ class Stepping(Compilable):
             with step_scope(counter):
                 if not own:
                     return self._train(x, y, sample_weight)
-                logs = self.train_step(pack_x_y_sample_weight(x, y, sample_weight))
+                logs = _checked_logs("train_step", self.train_step(pack_x_y_sample_weight(x, y, sample_weight)))
             counter.assign_add(1)
             return logs
 
         def test(x: Any, y: Any, sample_weight: Any) -> Any:
             if own:
-                return self.test_step(pack_x_y_sample_weight(x, y, sample_weight))
+                return _checked_logs("test_step", self.test_step(pack_x_y_sample_weight(x, y, sample_weight)))
             return self._test(x, y, sample_weight)
 
         chosen: dict[str, Callable[..., Any]] = {"train": train, "test": test, "predict": self.predicted}
@@ -212,6 +212,13 @@ class Stepping(Compilable):
             return self._forward(x, training=False)
         finally:
             self._clear_losses()
+
+
+def _checked_logs(name: str, logs: Any) -> Any:
+    """What a step of one's own returned; raises TypeError where it is no dict."""
+    if not isinstance(logs, Mapping):
+        raise TypeError(f"{name} must return a dict of names to values. Received: {logs!r}")
+    return logs
 
 
 def _rows(x: Any) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from engine import tree
 from engine.naming import auto_name
@@ -87,6 +87,9 @@ class Operation:
     Args:
         name: default: the class's name in snake case, numbered.
     """
+
+    # What recorded configs hold besides the constructor's arguments.
+    _set_later: ClassVar[tuple[str, ...]] = ("name",)
 
     name: str
     inbound_nodes: list[Node]
@@ -175,7 +178,26 @@ class Operation:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
         """An instance made from what `get_config` returned."""
-        return cls(**config)
+        return cls._from_recorded(config) if cls.get_config is Operation.get_config else cls(**config)
+
+    @classmethod
+    def _from_recorded(cls, config: dict[str, Any]) -> Any:
+        """An instance made from a config that nobody wrote by hand.
+
+        Such a config holds more than the constructor's own arguments; what the constructor does not take is set after.
+        """
+        parameters = inspect.signature(cls.__init__).parameters
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            return cls(**config)
+        later = {key: config[key] for key in cls._set_later if key in config and key not in parameters}
+        item = cls(**{key: value for key, value in config.items() if key not in later})
+        for key, value in later.items():
+            item._set_recorded(key, value)
+        return item
+
+    def _set_recorded(self, key: str, value: Any) -> None:
+        """Sets one of `_set_later` to its value in a config."""
+        setattr(self, key, value)
 
     def _single_node(self, what: str) -> Node:
         if not self.inbound_nodes:

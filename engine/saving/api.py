@@ -204,7 +204,8 @@ def load_weights(
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: variables are missing, left over or of other shapes; lists all. The model is then as it was.
+        ValueError: variables are missing, left over or of other shapes; the first few are named. The model is then as
+            it was.
     """
     path = Path(filepath)
     if not path.exists():

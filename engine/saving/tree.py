@@ -17,6 +17,8 @@ from engine.saving import hdf5
 if TYPE_CHECKING:
     import h5py
 
+# How many of a list an error names.
+_LISTED = 5
 # Keras 2.13's name for what is "layers" since.
 _FORMER_NAMES = {"layers": "_layer_checkpoint_dependencies"}
 
@@ -123,7 +125,7 @@ def read_variables(
         restore: in case of an error, all variables get back what they had (a copy is kept meanwhile).
 
     Raises:
-        ValueError: lists everything that is missing, left over or of another shape.
+        ValueError: lists what is missing, left over or of another shape, the first few of each.
     """
     problems: list[str] = []
     before: dict[str, dict[str, Array]] = {}
@@ -142,7 +144,8 @@ def read_variables(
             problems.append(f"{name!r} at {path or '/'}: {error.args[0] if error.args else error}")
     kept = sorted(name for name in leftover if name.split("/")[0] not in ignore)
     if kept:
-        problems.append(f"the file has variables that the model has no place for: {', '.join(kept)}")
+        # First, since the many others may be cut short.
+        problems.insert(0, f"the file has variables that the model has no place for: {', '.join(shortened(kept))}")
     if not problems:
         return
     message = mismatches(problems)
@@ -156,7 +159,13 @@ def read_variables(
 
 
 def mismatches(problems: Sequence[str]) -> str:
-    """What to say where a model and a file do not fit: every single thing, a line each."""
+    """What to say where a model and a file do not fit: how many things, and the first few, a line each."""
     plural = "es" if len(problems) > 1 else ""
     first = f"{len(problems)} mismatch{plural} between the model and the weights in the file:"
-    return "\n".join([first, *(f"- {problem}" for problem in problems)])
+    return "\n".join([first, *(f"- {problem}" for problem in shortened(problems))])
+
+
+def shortened(items: Sequence[str]) -> list[str]:
+    """The first few of a list, and how many more there are."""
+    more = len(items) - _LISTED
+    return [*items[:_LISTED], f"and {more} more"] if more > 0 else list(items)

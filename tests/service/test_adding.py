@@ -136,10 +136,29 @@ def test_random_weights_are_for_trials(order: Order, tmp_path: Path) -> None:
     assert added.notes == ("The weights are random: its answers mean nothing.",)
 
 
+def test_random_weights_need_no_network(order: Order, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr("engine.applications.imagenet_utils.class_index", refuse)
+    added = add_model(tmp_path / "models", changed(order, weights="random", labels=None))
+    assert added.served.labels[::999] == ("class 0", "class 999")
+    assert "class 0 to class 999" in added.notes[0]
+    with pytest.raises(AddError, match=r"no network.*--labels"):
+        add_model(tmp_path / "models", changed(order, weights="imagenet", labels=None, version="2"))
+
+
+def test_a_file_is_no_repository(order: Order, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AddError, match=r"--model-repository .*: expected a folder, but .*file is a file"):
+        add_model(tmp_path / "file", order)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"weights": "absent.h5"}, "absent.h5"),
+        ({"weights": "absent.h5"}, "--weights: expected imagenet, random or a weights file, but 'absent.h5' does"),
+        ({"weights": "imagenet"}, "--weights imagenet need 1000 labels, but .*labels.txt has 3"),
         ({"name": "../up"}, "expected a name"),
         ({"version": "0"}, "a whole number from 1"),
         ({"precision": "int8"}, "--calibration"),

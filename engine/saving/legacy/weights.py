@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from engine.primitives.primitive import Array
 from engine.saving import hdf5
 from engine.saving.legacy.container import TOP_LEVEL, SavedLayer, backend, saved_layer, saved_layers
-from engine.saving.tree import mismatches
+from engine.saving.tree import mismatches, shortened
 from engine.variable import Variable
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def read_weights(
         restore: in case of an error, all weights get back what they had (a copy is kept meanwhile).
 
     Raises:
-        ValueError: lists everything that is missing, left over or of another shape. Nothing is set then.
+        ValueError: lists what is missing, left over or of another shape, the first few. Nothing is set then.
     """
     problems: list[str] = []
     pairs: list[_Pair] = []
@@ -102,12 +102,13 @@ def _named(group: h5py.Group, model: Any, problems: list[str]) -> list[tuple[Any
     saved = {item.name: item for item in saved_layers(group)}
     found = [(layer, saved[layer.name]) for layer in model.layers if layer.name in saved]
     if not any(item.weights for _, item in found):
-        problems.append(f"the file has weights for no layer of the model; it has {', '.join(saved) or 'none at all'}")
+        theirs = ", ".join(shortened(list(saved))) or "none at all"
+        problems.append(f"the file has weights for no layer of the model; it has {theirs}")
     return found
 
 
 def _listed(what: str, names: Iterable[str]) -> list[str]:
-    listed = ", ".join(names)
+    listed = ", ".join(shortened(list(names)))
     return [f"{what} {listed}"] if listed else []
 
 

@@ -98,3 +98,13 @@ def test_predictions_are_named_as_keras_names_them() -> None:
 def test_predictions_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\(rows, 1000\).*\(2, 10\)"):
         imagenet_utils.decode_predictions(np.zeros((2, 10)))
+
+
+@pytest.mark.parametrize("top", [0, -1, 2.5, True])
+def test_the_number_of_classes_is_checked_before_any_download(top: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise AssertionError("asked for the names of the classes")
+
+    monkeypatch.setattr(imagenet_utils, "class_index", refuse)
+    with pytest.raises(ValueError, match=rf"`top` must be a whole number from 1. Received: top={top}"):
+        imagenet_utils.decode_predictions(np.zeros((1, 1000)), top=top)

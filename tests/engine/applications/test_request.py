@@ -41,6 +41,13 @@ def test_arguments_that_do_not_fit_are_named(arguments: dict[str, Any], message:
         applications.ResNet50(**arguments)
 
 
+@pytest.mark.parametrize("network", ["ResNet50", "MobileNet", "MobileNetV2"])
+@pytest.mark.parametrize("shape", [224, (224, 224), (1, 224, 224, 3), ("a", 224, 3)])
+def test_shapes_that_are_no_three_lengths_are_named(network: str, shape: Any) -> None:
+    with pytest.raises(ValueError, match=r"`input_shape` must be three lengths, .* Received: .*224"):
+        getattr(applications, network)(weights=None, input_shape=shape)
+
+
 def test_larger_minimum_sizes_hold() -> None:
     with pytest.raises(ValueError, match="71x71"):
         applications.Xception(weights=None, input_shape=(70, 71, 3))

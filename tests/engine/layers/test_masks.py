@@ -185,3 +185,10 @@ def test_the_config_of_a_model_with_masks_is_keras() -> None:
         library.utils.clear_session()
     theirs, ours = tagger(keras), tagger(engine)
     assert as_json(ours.get_config()) == as_json(theirs.get_config())
+
+
+@pytest.mark.parametrize("number", [5, -6])
+def test_numbers_without_a_vector_are_named(number: int) -> None:
+    layer = layers.Embedding(5, 3, name="words")
+    with pytest.raises(IndexError, match=f"Layer 'words': expected numbers from 0 to 4 .* Received: {number}"):
+        layer(np.array([[1, number]]))

@@ -125,3 +125,10 @@ def test_models_with_wrappers_travel(writer: str, tmp_path: Path) -> None:
     model.save(tmp_path / "m.keras")
     x = X * MASK[..., np.newaxis]
     _assert_same(theirs(x), reader.models.load_model(tmp_path / "m.keras")(x))
+
+
+def test_only_recurrent_layers_go_in_both_directions() -> None:
+    with pytest.raises(TypeError, match=r"`layer` must be a recurrent layer, .* Received: Dense 'flat', without go"):
+        layers.Bidirectional(layers.Dense(3, name="flat"))
+    with pytest.raises(TypeError, match="`backward_layer` must be a recurrent layer"):
+        layers.Bidirectional(layers.LSTM(3), backward_layer=layers.Dense(3))

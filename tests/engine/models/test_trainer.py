@@ -422,6 +422,29 @@ def test_the_ignored_class_may_be_any_number() -> None:
         model.evaluate(X[:1], np.array([254]), verbose=0)
 
 
+@pytest.mark.parametrize("step", ["train_step", "test_step"])
+def test_a_step_of_ones_own_that_returns_nothing_is_refused(step: str) -> None:
+    kind = type("Forgetful", (Sequential,), {step: lambda self, data: None})
+    model = kind([Input((6,)), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    with pytest.raises(TypeError, match=f"{step} must return a dict of names to values. Received: None"):
+        (model.fit if step == "train_step" else model.evaluate)(X, Y, verbose=0)
+
+
+@pytest.mark.parametrize("class_weight", [{-1: 1.0}, {"a": 1.0}, {0.5: 1.0}, {np.inf: 1.0}, {0: "x"}, "ab", [1.0]])
+def test_class_weights_that_are_none_are_refused(class_weight: Any) -> None:
+    model = regression()
+    labels = np.zeros(40, np.int32)
+    for train in (model.fit, model.train_on_batch):
+        with pytest.raises(ValueError, match=r"class_weight: expected a dict from class number .* Received: "):
+            train(X, labels, class_weight=class_weight)
+
+
+def test_class_weights_need_classes_from_zero() -> None:
+    with pytest.raises(ValueError, match=r"class numbers \(integers >= 0\) as targets. Received: -1"):
+        regression().fit(X, np.full(40, -1), class_weight={0: 1.0}, verbose=0)
+
+
 @pytest.mark.parametrize("shape", [(40, 2), (40, 3, 2)])
 def test_class_weights_need_one_class_a_sample(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="one class a sample"):

@@ -345,3 +345,14 @@ def test_paths_of_another_kind_are_refused(tmp_path: Path) -> None:
 def test_the_small_model_itself_loads(tmp_path: Path) -> None:
     assert _outcome(small_archive(tmp_path / "m.keras")) == "loaded"
     assert isinstance(load_model(tmp_path / "m.keras"), engine.Sequential)
+
+
+def test_long_lists_of_mismatches_are_cut_short(tmp_path: Path) -> None:
+    deep = engine.Sequential([engine.Input((2,)), *(engine.layers.Dense(2) for _ in range(9))])
+    shallow = engine.Sequential([engine.Input((2,)), engine.layers.Dense(2)])
+    deep.save_weights(tmp_path / "deep.weights.h5")
+    shallow.save_weights(tmp_path / "shallow.weights.h5")
+    with pytest.raises(ValueError, match=r"^1 mismatch .*\n.*no place for: .*, and 11 more$"):
+        shallow.load_weights(tmp_path / "deep.weights.h5")
+    with pytest.raises(ValueError, match=r"^8 mismatches .*(\n.*){5}\n- and 3 more$"):
+        deep.load_weights(tmp_path / "shallow.weights.h5")

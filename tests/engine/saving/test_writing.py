@@ -164,3 +164,42 @@ def test_a_folder_is_written_over_and_stays_a_folder(tmp_path: Path) -> None:
     model.save(tmp_path / "folder.keras")
     assert sorted(os.listdir(tmp_path / "folder.keras")) == ["config.json", "metadata.json", "model.weights.h5"]
     assert all(np.all(weight == 1) for weight in load_model(tmp_path / "folder.keras").get_weights())
+
+
+class _Bare(engine.layers.Layer):
+    """Takes its own setting alone."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__(activity_regularizer="l2")
+        self.factor = factor
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * self.factor
+
+
+class _BareModel(engine.Model):
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.scale = _Bare(2.0)
+        self.dense = engine.layers.Dense(units)
+        self.dense.trainable = False
+
+    def call(self, inputs: Any) -> Any:
+        return self.dense(self.scale(inputs))
+
+
+def test_constructors_need_not_take_what_every_layer_has(tmp_path: Path) -> None:
+    x = np.ones((2, 3), np.float32)
+    model = _BareModel(4)
+    expected = model(x).numpy()
+    model.save(tmp_path / "m.keras")
+    loaded = load_model(tmp_path / "m.keras", custom_objects={"_BareModel": _BareModel})
+    np.testing.assert_array_equal(loaded(x).numpy(), expected)
+    assert (loaded.name, loaded.trainable, loaded.dense.trainable) == (model.name, True, False)
+
+    layer = _Bare(3.0)
+    layer.trainable = False
+    layer.dtype_policy = "float16"
+    again = _Bare.from_config(layer.get_config())
+    assert (again.name, again.trainable, again.dtype, again.factor) == (layer.name, False, "float16", 3.0)
+    assert again.get_config() == layer.get_config()
