@@ -258,7 +258,12 @@ def test_an_unknown_step_ends_it_with_one_line(tmp_path: Path) -> None:
     result = subprocess.run(
         python("-m", "service.web"),
         cwd=ROOT,
-        env={**clean_environ(), "BEAGLE_MODEL_REPOSITORY": str(tmp_path / "models"), "BEAGLE_PORT": "0"},
+        env={
+            **clean_environ(),
+            "BEAGLE_MODEL_REPOSITORY": str(tmp_path / "models"),
+            "BEAGLE_PORT": "0",
+            "BEAGLE_WEB_PROCESSES": "1",  # a second one that ends alike makes gunicorn print where it was
+        },
         capture_output=True,
         text=True,
         timeout=20,
