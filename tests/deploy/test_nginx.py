@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -165,6 +166,17 @@ def test_a_body_that_nginx_refuses_gets_an_error_in_the_form_of_the_service(bala
     assert refused.headers.get_content_type() == "application/json"
     assert json.loads(refused.read())["error"]["code"] == "image_too_large"
     client.close()
+
+
+def test_what_is_no_http_gets_an_error_in_the_form_of_the_service(balanced: Balanced) -> None:
+    host, _, port = balanced.url.removeprefix("http://").partition(":")
+    for head in (b"\x16\x03\x01 no request\r\n\r\n", b"GET /healthz HTTP/1.1\r\nno header\r\n\r\n"):
+        with socket.create_connection((host, int(port)), TIMEOUT_S) as client:
+            client.sendall(head)
+            answer = http.client.HTTPResponse(client)
+            answer.begin()
+            assert answer.status == 400
+            assert json.loads(answer.read())["error"]["code"] == "bad_request"
 
 
 def test_errors_of_the_service_pass_nginx_unchanged(balanced: Balanced) -> None:

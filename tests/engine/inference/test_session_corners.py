@@ -129,7 +129,7 @@ def test_a_missing_last_axis_is_added_as_predict_adds_it() -> None:
         ([[0.0] * 3] * 8, "24"),
         ("x", "str"),
     ],
-    ids=str,
+    ids=["rows too many", "rows too few", "axis too many", "integers", "two arrays", "nothing", "a list", "text"],
 )
 @pytest.mark.parametrize("batch_sizes", [(8,), (5,)])
 def test_out_that_cannot_hold_the_result_is_refused_before_anything_runs(
