@@ -41,6 +41,7 @@ CODE_OF_STATUS: Mapping[int, str] = MappingProxyType(
         400: "bad_request",
         404: "not_found",
         405: "method_not_allowed",
+        408: "upload_stalled",
         413: "image_too_large",
         415: "unsupported_media_type",
         500: "internal_error",

@@ -1,20 +1,19 @@
-"""From an uploaded file to a model's input: decode safely, orient, convert, run steps, resize, encode."""
+"""From an uploaded file to a model's input: decode safely, convert, run steps, bring to size, encode."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import io
-import math
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import pybase64
 from PIL import ExifTags, Image, ImageChops, ImageMode
 
 from service.errors import ServiceError
 from service.repository import DESCRIPTION_FILE, RepositoryError, ServedModel
+from service.scaling import Extent, draft, resize, upright
 from service.settings import MIB
 from service.steps import STEPS
 
@@ -27,29 +26,13 @@ FORMATS = (
     "BLP", "PCD", "PIXAR", "SPIDER", "TGA",
 )  # fmt: skip
 
-RESAMPLING = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
-# A JPEG is decoded, and any image first shrunk by whole steps, to no less than this multiple of the target.
-REDUCING_GAP = 2.0
-# Steps look for something inside the picture, so that they get it at this size at least, where it has it.
-STEP_SIDE = 1024
+# How files of the usual formats begin: only that one decoder is asked, the others where it declines.
+_BEGINNINGS = {b"\x89PNG": "PNG", b"GIF8": "GIF", b"RIFF": "WEBP"}
+_BEGINNINGS |= {b"\xff\xd8\xff" + marker: "JPEG" for marker in (b"\xdb", b"\xe0", b"\xe1", b"\xe2", b"\xee")}
 BAND_PIXELS = 1024 * 1024
 
 _WHITE = 255
-_TRANSPOSITION = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_TURNING = (5, 6, 7, 8)
+_OPAQUE = 255
 
 
 @dataclass(frozen=True)
@@ -99,21 +82,7 @@ def open_image(data: bytes, limits: ImageLimits) -> Image.Image:
     if not data:
         raise ServiceError("image_empty", "the image has no bytes")
     limits.check_bytes(len(data))
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise _too_many_pixels(limits) from error
-    except Image.UnidentifiedImageError as error:
-        raise ServiceError(
-            "image_unreadable",
-            f"the {len(data)} bytes are no image of a known format, or its header is damaged",
-        ) from error
-    except MemoryError:
-        raise
-    except Exception as error:
-        if data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") + 8 > len(data):
-            raise ServiceError("image_truncated", "the image ends before the size in its header") from error
-        raise _unreadable(error) from error
+    image = _open_known(data) or _open_any(data, limits)
     if image.width < 1 or image.height < 1:
         raise ServiceError("image_unreadable", f"the image has no pixels: {image.width}x{image.height}")
     limits.check_pixels(image.width, image.height)
@@ -129,19 +98,24 @@ def prepare_image(image: Image.Image, model: ServedModel, limits: ImageLimits) -
     Raises:
         ServiceError: image_too_many_pixels, image_truncated, image_unreadable.
     """
-    image = _decode(image, model, limits)
-    for step in model.steps:
-        image = STEPS[step](image)
-    image = _flatten(image, "L" if model.channels == 1 else "RGB")
-    return _resize(image, model)
+    image, extent, orientation = _decode(image, model, limits)
+    if model.steps:
+        image, orientation = upright(image, orientation), 1
+        for step in model.steps:
+            image = STEPS[step](image)
+        extent = image.size
+    mode = "L" if model.channels == 1 else "RGB"
+    image = _flatten(image)
+    if mode == "L" and image.mode == "RGB":  # the fewer channels are resized the better
+        image = image.convert(mode)
+    image = resize(image, extent, model, orientation)
+    return image if image.mode == mode else image.convert(mode)
 
 
 def encode_payload(image: Image.Image, model: ServedModel, top_k: int) -> bytes:
     """Return the job payload (JSON) for an image that `prepare_image` made."""
-    if model.color == "bgr":
-        image = Image.merge("RGB", image.split()[::-1])
-    pixels = binascii.b2a_base64(image.tobytes(), newline=False)
-    return b'%b%b","top_k":%d}' % (model.payload_head, pixels, top_k)
+    pixels = image.tobytes("raw", "BGR") if model.color == "bgr" else image.tobytes()
+    return b'%b%b","top_k":%d}' % (model.payload_head, pybase64.b64encode(pixels), top_k)
 
 
 def read_base64(text: str, limits: ImageLimits) -> bytes:
@@ -156,11 +130,11 @@ def read_base64(text: str, limits: ImageLimits) -> bytes:
             raise ServiceError("invalid_base64", "a data: URI must be data:<type>;base64,<base64>")
     limits.check_bytes(len(text) * 3 // 4 - 2)
     try:
-        return base64.b64decode(text, validate=True)
+        return pybase64.b64decode(text, validate=True)
     except ValueError:
         pass
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return pybase64.b64decode("".join(text.split()), validate=True)
     except ValueError as error:
         raise ServiceError("invalid_base64", f"the image is not valid base64: {error}") from error
 
@@ -177,20 +151,47 @@ def _too_many_pixels(limits: ImageLimits) -> ServiceError:
     return ServiceError("image_too_many_pixels", f"the image may have up to {limits.max_pixels} pixels")
 
 
-def _decode(image: Image.Image, model: ServedModel, limits: ImageLimits) -> Image.Image:
-    """Decode, turn upright, and bring to L, LA, RGB or RGBA."""
+def _open_known(data: bytes) -> Image.Image | None:
+    """Open a file by the format that its first bytes tell; None where they tell none, or it is damaged."""
+    form = _BEGINNINGS.get(data[:4])
+    if form is None or form not in Image.OPEN:
+        return None
+    opener, _ = Image.OPEN[form]
     try:
-        orientation = _orientation(image)
-        if image.format in ("JPEG", "MPO") and model.resize != "nearest":
-            side = STEP_SIDE if model.steps else 0
-            wanted = [max(side, math.ceil(length * REDUCING_GAP)) for length in (model.width, model.height)]
-            if orientation in _TURNING:
-                wanted.reverse()
-            image.draft("RGB" if model.channels == 3 or model.steps else "L", (wanted[0], wanted[1]))
+        image = opener(io.BytesIO(data), "")
+        image.decodermaxblock = max(image.decodermaxblock, len(data))  # one turn without the interpreter's lock
+        return image
+    except MemoryError:
+        raise
+    except Exception:  # the long way says what is wrong
+        return None
+
+
+def _open_any(data: bytes, limits: ImageLimits) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels(limits) from error
+    except Image.UnidentifiedImageError as error:
+        raise ServiceError(
+            "image_unreadable",
+            f"the {len(data)} bytes are no image of a known format, or its header is damaged",
+        ) from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        if data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") + 8 > len(data):
+            raise ServiceError("image_truncated", "the image ends before the size in its header") from error
+        raise _unreadable(error) from error
+
+
+def _decode(image: Image.Image, model: ServedModel, limits: ImageLimits) -> tuple[Image.Image, Extent, int]:
+    """Decode and bring to L, LA, RGB or RGBA; also the extent of the picture in it, and its EXIF orientation."""
+    try:
+        extent = draft(image, model, _orientation(image)) if image.format in ("JPEG", "MPO") else None
         image.load()
         limits.check_pixels(image.width, image.height)
-        transposition = _TRANSPOSITION.get(_orientation(image))
-        return _expand(image if transposition is None else image.transpose(transposition))
+        return _expand(image), extent or image.size, _orientation(image)
     except ServiceError:
         raise
     except Image.DecompressionBombError as error:
@@ -256,34 +257,12 @@ def _finite(values: np.ndarray) -> np.ndarray:
     return np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _flatten(image: Image.Image, mode: str) -> Image.Image:
-    """Put transparent images on white and convert to `mode`, L or RGB."""
-    if image.mode in ("LA", "RGBA"):
-        alpha = image.getchannel("A")
-        image = image.convert("L" if image.mode == "LA" else "RGB")
-        image.paste(_WHITE if image.mode == "L" else (_WHITE,) * 3, mask=ImageChops.invert(alpha))
-    return image if image.mode == mode else image.convert(mode)
-
-
-def _resize(image: Image.Image, model: ServedModel) -> Image.Image:
-    size = (model.width, model.height)
-    if image.size == size:
+def _flatten(image: Image.Image) -> Image.Image:
+    """Put a transparent image on white; the result is L or RGB."""
+    if image.mode not in ("LA", "RGBA"):
         return image
-    method = RESAMPLING[model.resize]
-    width, height = image.size
-    if model.fit == "stretch":
-        return image.resize(size, method, reducing_gap=REDUCING_GAP)
-    ratios = (model.width / width, model.height / height)
-    if model.fit == "crop":
-        scale = max(ratios)
-        left, top = (width - model.width / scale) / 2, (height - model.height / scale) / 2
-        box = (max(0.0, left), max(0.0, top), min(width, width - left), min(height, height - top))
-        return image.resize(size, method, box, REDUCING_GAP)
-    scale = min(ratios)
-    inner = (max(1, round(width * scale)), max(1, round(height * scale)))
-    padded = Image.new(image.mode, size)
-    padded.paste(
-        image.resize(inner, method, reducing_gap=REDUCING_GAP),
-        ((model.width - inner[0]) // 2, (model.height - inner[1]) // 2),
-    )
-    return padded
+    alpha = image.getchannel("A")
+    image = image.convert("L" if image.mode == "LA" else "RGB")
+    if alpha.getextrema() != (_OPAQUE, _OPAQUE):
+        image.paste(_WHITE if image.mode == "L" else (_WHITE,) * 3, mask=ImageChops.invert(alpha))
+    return image

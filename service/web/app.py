@@ -13,7 +13,7 @@ from service.web.context import WebContext
 from service.web.decoder import Decoder
 from service.web.disconnects import DisconnectWatcher
 from service.web.failures import register_error_handlers
-from service.web.unread import discard_unread_body
+from service.web.lane import PredictionLane
 
 
 def create_app(
@@ -41,10 +41,10 @@ def create_app(
     limits.install()
 
     app = Flask("service.web", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.extensions[EXTENSION] = WebContext(settings, repository, broker, limits, Decoder(limits), DisconnectWatcher())
+    context = WebContext(settings, repository, broker, limits, Decoder(limits), DisconnectWatcher())
+    app.extensions[EXTENSION] = context
     for part in (predict, models, health):
         app.register_blueprint(part.blueprint)
     register_error_handlers(app)
-    app.after_request(discard_unread_body)
+    app.wsgi_app = PredictionLane(app.wsgi_app, context)  # type: ignore[method-assign]
     return app

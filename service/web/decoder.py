@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 import threading
@@ -10,7 +9,7 @@ from collections.abc import Callable
 
 from PIL import Image
 
-from service.images import ImageLimits, encode_payload, open_image, prepare_image
+from service.images import ImageLimits, encode_payload, open_image, prepare_image, read_base64
 from service.repository import ServedModel
 
 # Below both of these an image is decoded in less time than handing it to a thread and back would save others.
@@ -18,6 +17,8 @@ INLINE_BYTES = 16 * 1024
 INLINE_PIXELS = 128 * 128
 # Few, since each may hold a whole decoded image: up to 4 bytes times the limit of pixels.
 LARGE_IMAGES_AT_ONCE = max(2, min(4, os.cpu_count() or 1))
+
+Check = Callable[[], None]
 
 
 def is_gevent_patched() -> bool:
@@ -30,7 +31,7 @@ def is_gevent_patched() -> bool:
 
 
 class Decoder:
-    """Makes job payloads from uploaded bytes; one per web process.
+    """Makes job payloads from uploads; one per web process. Large images wait for a thread in the order they came.
 
     Args:
         limits: What is refused.
@@ -48,20 +49,29 @@ class Decoder:
             slots = threading.BoundedSemaphore(LARGE_IMAGES_AT_ONCE)
             self._run_large = lambda work: _within(slots, work)
 
-    def payload(self, data: bytes, model: ServedModel, top_k: int) -> bytes:
-        """Return the job payload for an uploaded file.
+    def payload(self, upload: bytes | str, model: ServedModel, top_k: int, check_wanted: Check) -> bytes:
+        """Return the job payload for an uploaded image.
+
+        Args:
+            upload: The file's contents, or text that holds them in base64.
+            check_wanted: Called when the turn of a large image comes; raises where nobody waits for it any more.
 
         Raises:
-            ServiceError: an image_… code; see `service.images`.
+            ServiceError: invalid_base64, and the image_… codes of `service.images`.
         """
-        if len(data) > INLINE_BYTES:
-            return self._run_large(functools.partial(self._open_and_encode, data, model, top_k))
-        image = open_image(data, self._limits)
-        encode = functools.partial(self._encode, image, model, top_k)
-        return encode() if image.width * image.height <= INLINE_PIXELS else self._run_large(encode)
+        opened = self._opened(upload) if len(upload) <= INLINE_BYTES else None
+        if opened is not None and opened.width * opened.height <= INLINE_PIXELS:
+            return self._encode(opened, model, top_k)
 
-    def _open_and_encode(self, data: bytes, model: ServedModel, top_k: int) -> bytes:
-        return self._encode(open_image(data, self._limits), model, top_k)
+        def work() -> bytes:
+            check_wanted()
+            return self._encode(opened or self._opened(upload), model, top_k)
+
+        return self._run_large(work)
+
+    def _opened(self, upload: bytes | str) -> Image.Image:
+        data = read_base64(upload, self._limits) if isinstance(upload, str) else upload
+        return open_image(data, self._limits)
 
     def _encode(self, image: Image.Image, model: ServedModel, top_k: int) -> bytes:
         return encode_payload(prepare_image(image, model, self._limits), model, top_k)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import gc
 import importlib
 import logging
 import math
 import os
 import sys
-import time
-from types import TracebackType
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -20,13 +20,13 @@ from service.repository import RepositoryError
 from service.settings import Settings
 from service.telemetry import log_event
 from service.web import EXTENSION
+from service.web.http.connection import PATIENCE
+from service.web.http.server import SWEEP_S, HttpServer
+from service.web.memory import keep_freed_memory
+from service.web.unread import UnreadBodies
 
-# Longer than the 60 s of nginx, so that it is never this side that closes a connection about to be used.
-KEEP_ALIVE_S = 75
 # A process whose loop stands still this long is replaced.
 HUNG_S = 60
-# A connection that sent nothing for so long is idle; a younger one may be about to send its request.
-SETTLED_S = 0.5
 SHARED_MEMORY = "/dev/shm"
 
 log = logging.getLogger(__name__)
@@ -43,34 +43,39 @@ class EventLogger(Logger):
 
 
 def gevent_worker_class() -> type:
-    """Return gunicorn's gevent worker, changed to close idle connections when it is told to stop."""
+    """Return gunicorn's gevent worker, changed to speak HTTP by `service.web.http`."""
     import gevent
     from gunicorn.workers.ggevent import GeventWorker
 
-    class IdleTimeout(gevent.Timeout):
-        """The keep-alive time of one connection that waits for its next request."""
-
-        def __init__(self, worker: PromptGeventWorker) -> None:
-            super().__init__(worker.cfg.keepalive, False)
-            self.idle = worker.idle
-            self.since = time.monotonic()
-
-        def __enter__(self) -> Any:
-            self.idle[self] = gevent.getcurrent()
-            return super().__enter__()
-
-        def __exit__(self, kind: Any, value: BaseException | None, traceback: TracebackType | None) -> Any:
-            self.idle.pop(self, None)
-            return super().__exit__(kind, value, traceback)
-
-    class PromptGeventWorker(GeventWorker):
+    class HttpWorker(GeventWorker):
         """Ends once the requests in flight are answered, rather than when idle clients hang up."""
 
-        idle: dict[IdleTimeout, Any]
+        patience = PATIENCE
+        http: HttpServer
         alive: bool
 
-        def timeout_ctx(self) -> IdleTimeout:
-            return IdleTimeout(self)
+        def run(self) -> None:
+            # Now: a connection may be handled after the socket that accepted it was closed.
+            self.listener_names = {listener: listener.getsockname() for listener in self.sockets}
+            self.http = HttpServer(
+                self.wsgi,
+                lambda: not self.alive,
+                multiprocess=self.cfg.workers > 1,
+                trusted_proxies=self.cfg.forwarded_allow_ips,
+                secure_scheme_fields=self.cfg.secure_scheme_headers,
+                patience=self.patience,
+            )
+            gc.freeze()  # what is loaded by now stays: no collection need go through it
+            gevent.spawn(self._sweep)
+            super().run()
+
+        def handle(self, listener: Any, client: Any, address: Any) -> None:
+            hub = gevent.get_hub()
+            readable = hub.loop.io(client.fileno(), 1)
+            try:
+                self.http.handle(client, address, self.listener_names[listener], functools.partial(hub.wait, readable))
+            finally:
+                readable.close()
 
         def notify(self) -> None:
             if self.ppid == os.getppid():
@@ -79,21 +84,12 @@ def gevent_worker_class() -> type:
                 log_event(log, logging.WARNING, "the master is gone, finishing what is in flight")
                 self.alive = False
 
-        def run(self) -> None:
-            self.idle = {}
-            gevent.spawn(self._close_idle_connections)
-            super().run()
-
-        def _close_idle_connections(self) -> None:
-            while self.alive:
-                gevent.sleep(0.1)
+        def _sweep(self) -> None:
             while True:
-                for timeout, connection in list(self.idle.items()):
-                    if time.monotonic() - timeout.since > SETTLED_S:
-                        gevent.kill(connection, timeout)
-                gevent.sleep(0.1)
+                gevent.sleep(SWEEP_S if self.alive else 0.1)
+                self.http.sweep()
 
-    return PromptGeventWorker
+    return HttpWorker
 
 
 class WebServer(BaseApplication):
@@ -122,7 +118,7 @@ class WebServer(BaseApplication):
             "worker_class": gevent_worker_class() if settings.worker_class == "gevent" else "gthread",
             "worker_connections": settings.web_connections,
             "threads": settings.web_threads if settings.worker_class == "gthread" else 1,
-            "keepalive": KEEP_ALIVE_S,
+            "keepalive": int(PATIENCE.keep_alive_s),
             "timeout": HUNG_S,
             "graceful_timeout": math.ceil(settings.graceful_timeout_s),
             "worker_tmp_dir": SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None,
@@ -137,13 +133,17 @@ class WebServer(BaseApplication):
 
     def load(self) -> Any:
         """Make the application; runs in each process."""
+        keep_freed_memory()
         # By name, at this time: gevent must have patched the process before Flask and redis are imported.
         create_app = importlib.import_module("service.web.app").create_app
         try:
-            return create_app(self.settings)
+            application = create_app(self.settings)
         except RepositoryError as error:
             log_event(log, logging.ERROR, "cannot serve the model repository", error=str(error))
             sys.exit(Arbiter.APP_LOAD_ERROR)
+        if self.settings.worker_class != "gevent":
+            application.wsgi_app = UnreadBodies(application.wsgi_app)
+        return application
 
 
 def _close_application(_master: Any, worker: Any) -> None:

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from flask import Request
+from werkzeug import Request
 from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.http import parse_options_header
 
+from service.broker.keys import PRIORITIES
 from service.errors import ServiceError
-from service.images import ImageLimits, read_base64
+from service.images import ImageLimits
 from service.repository import ServedModel
+from service.settings import MIB
+from service.web.request import PredictionRequest
 
 MAX_IMAGES = 32
 DEADLINE_HEADER = "X-Deadline-Ms"
+PRIORITY_HEADER = "X-Priority"
+DEFAULT_PRIORITY = "normal"
 FIELD = "image"
 # Forms up to this size are read whole first: most hold one file and nothing else, and are taken apart at sight.
-PLAIN_FORM_BYTES = 1024 * 1024
+PLAIN_FORM_BYTES = 4 * MIB
+# Of other forms: the most fields, and bytes in those that are no files.
+MAX_FIELDS = 1000
+MAX_FIELD_BYTES = 500_000
 
+_PLAIN_BOUNDARY = re.compile(r'multipart/form-data; ?boundary=("?)([^\s";\\]+)\1', re.IGNORECASE)
 _PLAIN_HEAD = re.compile(
     rb'Content-Disposition: form-data; name="%b"; filename="[^"\\\r\n]*"\r\n(?:Content-Type: [^\r\n]*\r\n)?\r\n'
     % FIELD.encode(),
@@ -28,47 +39,49 @@ _PLAIN_HEAD = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Upload:
+class Upload(NamedTuple):
     """The images of one request.
 
     Attributes:
-        images: File contents, one to MAX_IMAGES, not decoded yet.
+        images: One to MAX_IMAGES, not decoded yet: contents of files, or text that holds them in base64.
         listed: Whether the answer is a list of predictions per image rather than the one image's.
         top_k: `top_k` from the body, not checked yet; None when it is not there.
     """
 
-    images: list[bytes]
+    images: Sequence[bytes | str]
     listed: bool
     top_k: Any = None
 
 
-def read_upload(request: Request, limits: ImageLimits) -> Upload:
+class _Form(Request):
+    """Any form, by werkzeug's parser."""
+
+    max_form_parts = MAX_FIELDS
+    max_form_memory_size = MAX_FIELD_BYTES
+
+
+def read_upload(request: PredictionRequest, limits: ImageLimits) -> Upload:
     """Read the body of a prediction request.
 
     Raises:
         ServiceError: image_missing, image_empty, image_too_large, too_many_images, invalid_json,
-            invalid_base64, unsupported_media_type.
-        werkzeug.exceptions.RequestEntityTooLarge: the body is larger than the application allows.
+            unsupported_media_type; and what `PredictionRequest.read_all` raises.
     """
     kind = request.mimetype
-    if request.content_encoding and request.content_encoding.lower() != "identity":
-        raise ServiceError(
-            "unsupported_media_type", f"send the body as it is, not in {request.content_encoding!r} coding"
-        )
+    coding = request.header("HTTP_CONTENT_ENCODING")
+    if coding and coding.lower() != "identity":
+        raise ServiceError("unsupported_media_type", f"send the body as it is, not in {coding!r} coding")
     if kind == "multipart/form-data":
         return _read_multipart(request, limits)
     if kind == "application/json" or kind.endswith("+json"):
-        return _read_json(request, limits)
+        return _read_json(request)
     if kind.startswith("image/") or kind == "application/octet-stream":
-        # No other body is one image, so that only here the smaller limit holds before it is read. A body of
-        # unknown length is read up to the limit and cut there, so that one byte more tells that it was.
-        limits.check_bytes(request.content_length or 0)
-        request.max_content_length = limits.max_bytes + 1
-        data = request.get_data(cache=False)
+        # No other body is one image, so that only here the smaller limit holds before it is read.
+        limits.check_bytes(request.length or 0)
+        data = request.read_all(limits.max_bytes)
         limits.check_bytes(len(data))
-        return Upload([_not_empty(data)], listed=False)
-    if not kind and not request.content_length and not request.headers.get("Transfer-Encoding"):
+        return Upload((_not_empty(data),), listed=False)
+    if not kind and request.length == 0:
         raise ServiceError("image_missing", "the request has no body; send an image")
     raise ServiceError(
         "unsupported_media_type",
@@ -77,13 +90,13 @@ def read_upload(request: Request, limits: ImageLimits) -> Upload:
     )
 
 
-def chosen_top_k(request: Request, upload: Upload, model: ServedModel) -> int:
+def chosen_top_k(request: PredictionRequest, upload: Upload, model: ServedModel) -> int:
     """Return how many predictions to answer: from the query, else the body, else the model's own number.
 
     Raises:
         ServiceError: invalid_parameter, unless it is a whole number from 1 to the number of labels.
     """
-    value = request.args.get("top_k", upload.top_k)
+    value = request.arguments.get("top_k", upload.top_k)
     if value is None:
         return model.top_k
     most = len(model.labels)
@@ -94,14 +107,14 @@ def chosen_top_k(request: Request, upload: Upload, model: ServedModel) -> int:
     return value
 
 
-def chosen_deadline_s(request: Request, model: ServedModel, longest_s: float) -> float:
+def chosen_deadline_s(request: PredictionRequest, model: ServedModel, longest_s: float) -> float:
     """Return the seconds that a request may take: the model's and `longest_s`, lowered by X-Deadline-Ms.
 
     Raises:
         ServiceError: invalid_parameter, unless the header is a number above 0.
     """
     deadline_s = min(model.deadline_s, longest_s)
-    text = request.headers.get(DEADLINE_HEADER)
+    text = request.header("HTTP_X_DEADLINE_MS")
     if text is None:
         return deadline_s
     try:
@@ -113,6 +126,22 @@ def chosen_deadline_s(request: Request, model: ServedModel, longest_s: float) ->
     return min(deadline_s, asked_s)
 
 
+def chosen_priority(request: PredictionRequest) -> str:
+    """Return the priority that X-Priority asks for: high, normal (also without the header) or low.
+
+    Raises:
+        ServiceError: invalid_parameter, for anything else.
+    """
+    text = request.header("HTTP_X_PRIORITY")
+    if text is None:
+        return DEFAULT_PRIORITY
+    if text not in PRIORITIES:
+        raise ServiceError(
+            "invalid_parameter", f"{PRIORITY_HEADER}: expected one of {', '.join(PRIORITIES)}, got {text!r}"
+        )
+    return text
+
+
 def _not_empty(data: bytes) -> bytes:
     if not data:
         raise ServiceError("image_empty", "the image has no bytes")
@@ -122,6 +151,11 @@ def _not_empty(data: bytes) -> bytes:
 def _check_count(count: int) -> None:
     if count > MAX_IMAGES:
         raise ServiceError("too_many_images", f"expected up to {MAX_IMAGES} images in one request, got {count}")
+
+
+def _boundary(content_type: str) -> str | None:
+    plain = _PLAIN_BOUNDARY.fullmatch(content_type)
+    return plain[2] if plain else parse_options_header(content_type)[1].get("boundary")
 
 
 def _only_file(body: bytes, boundary: str) -> bytes | None:
@@ -139,16 +173,30 @@ def _only_file(body: bytes, boundary: str) -> bytes | None:
     return body[head.end() : end]
 
 
-def _read_multipart(request: Request, limits: ImageLimits) -> Upload:
-    boundary = request.mimetype_params.get("boundary")
-    if boundary and 0 < (request.content_length or 0) <= PLAIN_FORM_BYTES:
-        only = _only_file(request.get_data(), boundary)
+def _read_multipart(request: PredictionRequest, limits: ImageLimits) -> Upload:
+    boundary = _boundary(request.content_type)
+    body = None
+    if boundary and request.length is not None and request.length <= PLAIN_FORM_BYTES:
+        body = request.read_all()
+        only = _only_file(body, boundary)
         if only is not None:
             limits.check_bytes(len(only))
-            return Upload([_not_empty(only)], listed=False)
-    files = request.files.getlist(FIELD)
+            return Upload((_not_empty(only),), listed=False)
+    stream = request if body is None else io.BytesIO(body)
+    form = _Form({**request.environ, "wsgi.input": stream, "wsgi.input_terminated": True})
+    try:
+        return _read_form(form, limits)
+    except RequestEntityTooLarge as error:
+        message = f"a form may have up to {MAX_FIELDS} fields, and {MAX_FIELD_BYTES} bytes in those that are no files"
+        raise ServiceError("image_too_large", message) from error
+    finally:
+        form.close()
+
+
+def _read_form(form: _Form, limits: ImageLimits) -> Upload:
+    files = form.files.getlist(FIELD)
     if not files:
-        fields = sorted({*request.files, *request.form})
+        fields = sorted({*form.files, *form.form})
         got = "fields " + ", ".join(map(repr, fields)) if fields else "no field"
         raise ServiceError("image_missing", f"expected a file in the field {FIELD!r}, got {got}")
     _check_count(len(files))
@@ -159,15 +207,12 @@ def _read_multipart(request: Request, limits: ImageLimits) -> Upload:
             file.seek(0, 2)
             limits.check_bytes(file.tell())
         images.append(_not_empty(data))
-    return Upload(images, listed=len(images) > 1, top_k=request.form.get("top_k"))
+    return Upload(images, listed=len(images) > 1, top_k=form.form.get("top_k"))
 
 
-def _read_json(request: Request, limits: ImageLimits) -> Upload:
-    data = request.get_data(cache=False)
-    if request.max_content_length is not None and len(data) >= request.max_content_length:
-        raise RequestEntityTooLarge  # one of unknown length was cut at the limit
+def _read_json(request: PredictionRequest) -> Upload:
     try:
-        body = json.loads(data)
+        body = json.loads(request.read_all())
     except ValueError as error:
         raise ServiceError("invalid_json", f"the body is not valid JSON: {error}") from error
     except RecursionError as error:
@@ -183,5 +228,4 @@ def _read_json(request: Request, limits: ImageLimits) -> Upload:
     if not texts:
         raise ServiceError("image_missing", '"images" is an empty list')
     _check_count(len(texts))
-    images = [_not_empty(read_base64(text, limits)) for text in texts]
-    return Upload(images, listed, body.get("top_k"))
+    return Upload(texts, listed, body.get("top_k"))

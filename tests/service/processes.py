@@ -64,7 +64,12 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str | Path], folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[Running]:
+def running(
+    command: Sequence[str | Path],
+    folder: Path,
+    environ: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
+) -> Iterator[Running]:
     """Run a program from the root of the repository; at the end it and its whole process group are killed."""
     out, err = folder / "starting.out", folder / "starting.err"
     with out.open("wb") as stdout, err.open("wb") as stderr:
@@ -72,6 +77,7 @@ def running(command: Sequence[str | Path], folder: Path, environ: Mapping[str, s
             [str(part) for part in command],
             cwd=ROOT,
             env={**clean_environ(), **(environ or {})},
+            pass_fds=pass_fds,
             stdout=stdout,
             stderr=stderr,
             stdin=subprocess.DEVNULL,

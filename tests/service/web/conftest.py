@@ -28,6 +28,7 @@ from service.web import EXTENSION
 from service.web.app import create_app
 from tests.service.conftest import RedisServer
 from tests.service.processes import PATIENCE_S, ROOT, clean_environ, eventually, python
+from tests.service.web.odd_server import OddServer, serving
 
 LABELS = [str(digit) for digit in range(10)]
 
@@ -204,3 +205,10 @@ def start_web(redis_server: RedisServer, repository: Path, tmp_path: Path) -> It
         with contextlib.suppress(ProcessLookupError):
             os.killpg(web.process.pid, signal.SIGKILL)
         web.process.wait()
+
+
+@pytest.fixture(scope="session")
+def odd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OddServer]:
+    """A server of `odd_application`, for tests that do not end it."""
+    with serving(tmp_path_factory.mktemp("odd")) as server:
+        yield server

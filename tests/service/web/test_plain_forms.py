@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from flask import Request
 from hypothesis import given
 from hypothesis import strategies as st
+from werkzeug import Request
 from werkzeug.test import EnvironBuilder
 
 from service.errors import ServiceError
 from service.images import ImageLimits
-from service.web.uploads import PLAIN_FORM_BYTES, read_upload
+from service.settings import MIB
+from service.web.request import PredictionRequest
+from service.web.uploads import PLAIN_FORM_BYTES, Upload, read_upload
 
 B = "----form"
 HEAD = 'Content-Disposition: form-data; name="image"; filename="a.png"\r\n'
 TYPE = "Content-Type: image/png\r\n"
 
 
-def request_of(body: bytes, boundary: str = B) -> Request:
+def environ_of(body: bytes) -> dict[str, Any]:
     builder = EnvironBuilder(
-        method="POST", input_stream=io.BytesIO(body), content_type=f'multipart/form-data; boundary="{boundary}"'
+        method="POST", input_stream=io.BytesIO(body), content_type=f'multipart/form-data; boundary="{B}"'
     )
     builder.content_length = len(body)
-    return Request(builder.get_environ())
+    return builder.get_environ()
+
+
+def read(body: bytes, limits: ImageLimits | None = None) -> Upload:
+    return read_upload(PredictionRequest(environ_of(body), 64 * MIB), limits or ImageLimits())
 
 
 def form(head: str, data: bytes, end: bytes = b"--\r\n", boundary: str = B) -> bytes:
@@ -32,7 +40,7 @@ def form(head: str, data: bytes, end: bytes = b"--\r\n", boundary: str = B) -> b
 
 
 def by_the_long_way(body: bytes) -> list[bytes]:
-    return [file.read() for file in request_of(body).files.getlist("image")]
+    return [file.read() for file in Request(environ_of(body)).files.getlist("image")]
 
 
 FORMS = {
@@ -54,8 +62,8 @@ FORMS = {
 
 @pytest.mark.parametrize("name", FORMS)
 def test_a_form_gives_the_files_that_are_in_it(name: str) -> None:
-    upload = read_upload(request_of(FORMS[name]), ImageLimits())
-    assert upload.images == by_the_long_way(FORMS[name])
+    upload = read(FORMS[name])
+    assert list(upload.images) == by_the_long_way(FORMS[name])
     assert upload.images
     assert upload.listed == (len(upload.images) > 1)
 
@@ -66,14 +74,14 @@ def test_any_data_comes_out_as_it_was(data: bytes) -> None:
     expected = by_the_long_way(body)
     if expected[:1] == [b""]:
         with pytest.raises(ServiceError, match="no bytes"):
-            read_upload(request_of(body), ImageLimits())
+            read(body)
     else:
-        assert read_upload(request_of(body), ImageLimits()).images == expected
+        assert list(read(body).images) == expected
 
 
 def test_the_limit_of_an_image_holds_for_a_plain_form() -> None:
     with pytest.raises(ServiceError) as raised:
-        read_upload(request_of(form(HEAD + TYPE, b"12345")), ImageLimits(max_bytes=4))
+        read(form(HEAD + TYPE, b"12345"), ImageLimits(max_bytes=4))
     assert raised.value.code == "image_too_large"
 
 
@@ -84,10 +92,38 @@ def test_a_form_that_is_cut_off_is_refused_or_read_as_the_long_way_reads_it(end:
         expected = by_the_long_way(body)
     except Exception as error:
         with pytest.raises(type(error)):
-            read_upload(request_of(body), ImageLimits())
+            read(body)
         return
     if expected:
-        assert read_upload(request_of(body), ImageLimits()).images == expected
+        assert list(read(body).images) == expected
     else:
         with pytest.raises(ServiceError, match="expected a file"):
-            read_upload(request_of(body), ImageLimits())
+            read(body)
+
+
+def chunked(body: bytes) -> dict[str, Any]:
+    environ = environ_of(body) | {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    del environ["CONTENT_LENGTH"]
+    return environ
+
+
+def test_a_form_of_unknown_length_is_read_while_it_arrives() -> None:
+    upload = read_upload(PredictionRequest(chunked(FORMS["with two files"]), 64 * MIB), ImageLimits())
+    assert list(upload.images) == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("of", [environ_of, chunked])
+def test_a_form_over_the_limit_of_bodies_is_too_large(of: Callable[[bytes], dict[str, Any]]) -> None:
+    request = PredictionRequest(of(FORMS["larger than the short way takes"]), 100_000)
+    with pytest.raises(ServiceError, match="up to 100000 bytes") as raised:
+        read_upload(request, ImageLimits())
+    assert raised.value.code == "image_too_large"
+
+
+@pytest.mark.parametrize("field", [b"x" * 600_000, b"x"])
+def test_what_is_no_file_is_bounded_for_itself(field: bytes) -> None:
+    one = b'--%b\r\nContent-Disposition: form-data; name="other"\r\n\r\n%b\r\n' % (B.encode(), field)
+    count = 1 if len(field) > 500_000 else 1001
+    with pytest.raises(ServiceError, match="1000 fields, and 500000 bytes") as raised:
+        read(one * count + form(HEAD + TYPE, b"data"))
+    assert raised.value.code == "image_too_large"

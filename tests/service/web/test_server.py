@@ -63,16 +63,18 @@ def test_the_job_of_a_client_that_hangs_up_is_deleted(
     with ThreadPoolExecutor(1) as pool:
         staying = pool.submit(requests.post, f"{web.url}/predict", data=png(1), headers=RAW, timeout=20)
         leaving = [socket.create_connection(("127.0.0.1", web.port)) for _ in range(5)]
-        for connection in leaving:
-            connection.sendall(request_bytes(png(2)))
+        for number, connection in enumerate(leaving):
+            connection.sendall(request_bytes(png(2)) * (2 if number == 1 else 1))  # one has sent its next request, too
         eventually(lambda: jobs(redis_server) == 6, "all six wait")
-        for connection in leaving:
+        leaving[0].shutdown(socket.SHUT_WR)
+        for connection in leaving[1:]:
             connection.close()
         left = time.monotonic()
         eventually(lambda: jobs(redis_server) == 1, "the jobs of those that left are gone")
         assert time.monotonic() - left < 2
         worker.held.clear()
         assert staying.result().status_code == 200
+        leaving[0].close()
     assert worker.seen == 1
 
 
