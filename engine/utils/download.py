@@ -111,9 +111,9 @@ def _fetch_all(origin: str, stream: IO[bytes], mark: Path, trusted: bool) -> boo
                 _fetch(session, origin, stream, mark, trusted, show)
                 break
             except requests.HTTPError as error:
-                raise DownloadError(
-                    f"the server answers {error.response.status_code} {error.response.reason}"
-                ) from None
+                response = error.response
+                assert response is not None, "raise_for_status hands it over"
+                raise DownloadError(f"the server answers {response.status_code} {response.reason}") from None
             except requests.RequestException as error:
                 if attempt == ATTEMPTS or stream.seek(0, os.SEEK_END) <= begun:
                     raise DownloadError(_reason(error)) from None
