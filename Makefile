@@ -26,7 +26,8 @@ serve: $(VENV)/.serve
 
 test: $(VENV)/.test check
 	PATH="$(abspath $(BIN)):$$PATH" sh tests/install_servers.sh
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 tests/engine
+	$(BIN)/python -m pytest --ignore tests/engine
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 
 BENCHMARKS = {
-    "service": "requests with a model that does nothing, beside LitServe (needs litserve and the program wrk)",
+    "service": "the service beside LitServe, mosec and the naive design (needs the extra `benchmark` and wrk)",
+    "request": "where the time of one request goes, step by step (Linux)",
+    "overload": "three times more requests than the service can answer, beside LitServe (needs the extra `benchmark`)",
     "resnet50_service": "the whole service with ResNet50 in three precisions (needs the program wrk)",
     "inference": "ResNet50, MobileNetV2, VGG16 in three precisions, beside other engines (needs the extra `benchmark`)",
     "training": "training steps of four networks, beside PyTorch and Keras (needs the extra `benchmark`)",

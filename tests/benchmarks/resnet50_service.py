@@ -7,40 +7,20 @@ digits of a probability depend on how many images happened to share a batch.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
-import re
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from tests.benchmarks.load import Form, ask, put_load
+from tests.benchmarks.load import ask, put_load
+from tests.benchmarks.pictures import photograph
 from tests.benchmarks.rounds import Figures, alternate, median, print_table, spread
-from tests.service.processes import eventually, python, running
+from tests.benchmarks.servers import Beagle
+from tests.service.processes import python
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 CLIENTS = (1, 32)
-PHOTOGRAPH = (640, 427)
 _CALIBRATION_IMAGES = 8
-_START_PATIENCE_S = 120.0
-_READY = re.compile(r"ready on (http://\S+)")
-
-
-def photograph(seed: int) -> bytes:
-    """A JPEG file of 640x427 pixels with coarse and fine structure."""
-    generator = np.random.default_rng(seed)
-    pixels = np.zeros((PHOTOGRAPH[1], PHOTOGRAPH[0], 3))
-    for cells in (4, 16, 64, 256):
-        coarse = Image.fromarray(generator.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
-        pixels += np.asarray(coarse.resize(PHOTOGRAPH, Image.Resampling.BICUBIC), float) / cells**0.5
-    pixels *= 255 / pixels.max()
-    file = io.BytesIO()
-    Image.fromarray(pixels.astype(np.uint8)).save(file, "JPEG", quality=92)
-    return file.getvalue()
 
 
 def write_repository(folder: Path, precision: str) -> Path:
@@ -58,26 +38,14 @@ def write_repository(folder: Path, precision: str) -> Path:
     return repository
 
 
-@contextlib.contextmanager
-def serving(repository: Path) -> Iterator[str]:
-    """`beagle serve` with its own defaults; gives the URL to post to."""
-    with tempfile.TemporaryDirectory(prefix="b-") as name:
-        environ = {"BEAGLE_MODEL_REPOSITORY": str(repository), "BEAGLE_PORT": "0", "TMPDIR": name}
-        with running(python("-m", "service.cli", "serve"), Path(name), environ) as process:
-            eventually(lambda: _READY.search(process.out), "Beagle is ready", _START_PATIENCE_S)
-            [address] = _READY.findall(process.out)
-            yield f"{address}/predict"
-            process.terminate()
-
-
 def measure(repository: Path, seconds: int) -> Figures:
     """Start the service, put load on it, stop it."""
-    form = Form.of(photograph(99))
     figures: Figures = {}
-    with serving(repository) as url:
-        expected = ask(url, form)
+    with Beagle().serving_repository(repository) as serving:
+        url, body = serving.url, serving.body(photograph())
+        expected = ask(url, body)
         for clients in CLIENTS:
-            load = put_load(url, form, expected=expected, connections=clients, seconds=seconds, labels_only=True)
+            load = put_load(url, body, expected=expected, connections=clients, seconds=seconds, labels_only=True)
             figures[f"rate {clients}"], figures[f"p50 {clients}"] = load.rate, load.p50_ms
     return figures
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 IMAGE_SIDE = 224
+PIXEL_MEAN, PIXEL_DEVIATION = 128.0, 48.0
+"""What pixels are normalised by where the networks get photographs: the weights expect mean 0 and deviation 1."""
+RESNET50_TOP_K = 3
+"""So many of the best classes are told apart by all engines and precisions; of random weights, the next are as good."""
+
 TRAINING_SIDE = 64
 TRAINING_CLASSES = 10
 
