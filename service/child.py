@@ -16,8 +16,13 @@ READY_FD = "BEAGLE_READY_FD"  # the variable that tells a child where to report 
 QUICK_S = 5.0  # a life shorter than this counts as a failure to start, and slows restarts down
 FIRST_BACK_OFF_S = 0.1
 LONGEST_BACK_OFF_S = 10.0
+LONGEST_BACK_OFF_WHEN_READY_S = 1.0  # of one that was ready before it died: what it was given to do may be to blame
 ORPHANED = 1
 
+# What a process brings upon itself; other signals come from outside (SIGKILL from the kernel short of memory, too).
+_OWN_FAULTS = frozenset(
+    {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS, signal.SIGTRAP}
+)
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -60,6 +65,11 @@ def report_ready(line: str, environ: MutableMapping[str, str] = os.environ) -> N
             pipe.write(f"{line}\n")
 
 
+def crashed(status: int) -> bool:
+    """Whether a process ended by itself and was not ended from outside; `status` is a return code of `subprocess`."""
+    return status >= 0 or -status in _OWN_FAULTS
+
+
 class Child:
     """A spec's process of the moment, and the history that decides on its restart."""
 
@@ -81,6 +91,7 @@ class Child:
     def start(self) -> None:
         """Start the process; with a pipe for its report, where it makes one."""
         spec = self.spec
+        self.ready_line = ""  # first of all: where the start fails it must not speak for this life
         environ = {**os.environ, **spec.environ}
         pass_fds = list(spec.pass_fds)
         write_end = None
@@ -112,7 +123,6 @@ class Child:
                 os.close(write_end)
         self.started_at = time.monotonic()
         self.start_at = self.kill_at = None
-        self.ready_line = ""
 
     def kill(self) -> None:
         """Kill the process and all of its process group, which is its own."""
@@ -129,12 +139,16 @@ class Child:
     def reported(self) -> bool:
         return self.ready_line.endswith("\n")
 
-    def ended(self) -> None:
-        """Note that the process ended, and plan the next start."""
+    def ended(self, *, killed: bool) -> None:
+        """Note that the process ended, killed from outside or by itself, and plan the next start."""
         now = time.monotonic()
         quick = now - self.started_at < QUICK_S
         failed = not self.reported if self.spec.reports_ready else quick
         self.failed_starts = self.failed_starts + 1 if failed else 0
-        self.quick_deaths = self.quick_deaths + 1 if quick or failed else 0
+        if failed or (quick and not (killed and self.reported)):
+            self.quick_deaths += 1
+        else:
+            self.quick_deaths = 0
         back_off_s = FIRST_BACK_OFF_S * 2 ** (self.quick_deaths - 1) if self.quick_deaths else 0.0
-        self.process, self.start_at = None, now + min(back_off_s, LONGEST_BACK_OFF_S)
+        longest_s = LONGEST_BACK_OFF_WHEN_READY_S if self.reported else LONGEST_BACK_OFF_S
+        self.process, self.start_at = None, now + min(back_off_s, longest_s)

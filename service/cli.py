@@ -159,8 +159,15 @@ def web(**flags: Any) -> None:
     """Run web processes alone, against a Redis that workers share."""
     settings = _load_queue_settings(flags)
     _load_repository(settings)
+    from service.serve import ServeError, listen
+
+    try:  # here, since gunicorn tries for seconds to get a port in use
+        listener = listen(settings.host, settings.port)
+    except ServeError as error:
+        raise click.ClickException(str(error)) from error
     # In place of this process, so that signals and the exit status are the web server's own.
-    os.execve(sys.executable, [sys.executable, "-m", "service.web"], {**os.environ, **settings.to_environ()})
+    command = [sys.executable, "-m", "service.web", "--fd", str(listener.fileno())]
+    os.execve(sys.executable, command, {**os.environ, **settings.to_environ()})
 
 
 @main.command()
@@ -235,7 +242,7 @@ def _predict_file(path: Path, classifier: Classifier, settings: Settings, top_k:
     prepared = prepare_image(open_image(path.read_bytes(), limits), served, limits)
     batch = np.empty((1, *served.shape), np.uint8)
     decode_payload(encode_payload(prepared, served, top_k), batch[0])
-    [answer] = classifier.answers(batch, [top_k])
+    [answer] = classifier.classify(classifier.preprocess(batch), [top_k])
     result = json.loads(answer)
     if not result["success"]:
         raise ServiceError(result["error"]["code"], result["error"]["message"])

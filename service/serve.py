@@ -6,18 +6,16 @@ import contextlib
 import errno
 import http.client
 import logging
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from service import embedded
 from service.broker import BrokerUnavailable, WorkerBroker, connect
 from service.child import ChildSpec
+from service.private_folder import PrivateFolder, private_folder
 from service.settings import Settings
 from service.supervisor import Supervisor
 from service.telemetry import log_event
@@ -107,12 +105,13 @@ def web_spec(settings: Settings, listener: socket.socket) -> ChildSpec:
     )
 
 
-def server_spec(settings: Settings, folder: Path) -> ChildSpec:
+def server_spec(settings: Settings, folder: PrivateFolder) -> ChildSpec:
     """The embedded queue server, on a socket in `folder`."""
     return ChildSpec(
         name=SERVER_NAME,
-        command=embedded.server_command(embedded.find_binary(settings.redis_server), folder),
-        is_up=lambda: embedded.answers(folder),
+        command=embedded.server_command(embedded.find_binary(settings.redis_server), folder.path),
+        pass_fds=[folder.lock_fd],
+        is_up=lambda: embedded.answers(folder.path),
         stop_order=SERVER_ORDER,
         grace_s=SERVER_GRACE_S,
     )
@@ -124,10 +123,10 @@ class Reaper:
     def __init__(self, redis_url: str) -> None:
         self._broker = WorkerBroker(connect(redis_url))
 
-    def __call__(self, spec: ChildSpec, worker_id: str) -> None:
-        """Take in the death of a child; `worker_id` is what it reported."""
+    def __call__(self, spec: ChildSpec, worker_id: str, crashed: bool) -> None:
+        """Take in the death of a child; `worker_id` is what it reported, `crashed` whether it ended by itself."""
         try:
-            self._broker.reap_worker(worker_id)
+            self._broker.reap_worker(worker_id, crashed=crashed)
         except BrokerUnavailable as error:  # then its lease runs out by itself
             log_event(log, logging.WARNING, "cannot reap", child=spec.name, reason=str(error))
 
@@ -145,9 +144,8 @@ def serve(settings: Settings, worker_command: Sequence[str] | None = None) -> in
         specs = []
         folder = None
         if not settings.redis_url:
-            folder = Path(tempfile.mkdtemp(prefix="beagle-"))  # readable by this user alone
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            settings = settings.replace(redis_url=embedded.server_url(folder))
+            folder = stack.enter_context(private_folder())
+            settings = settings.replace(redis_url=embedded.server_url(folder.path))
             specs.append(server_spec(settings, folder))
         specs += [web_spec(settings, listener), *worker_specs(settings, worker_command)]
         probe = _Probe(listener, "/readyz" if settings.workers else "/healthz")
@@ -155,7 +153,7 @@ def serve(settings: Settings, worker_command: Sequence[str] | None = None) -> in
         supervisor = Supervisor(specs, on_ready=probe, on_death=reaper, on_stop=listener.close)
         status = supervisor.run()
         if folder is not None and supervisor.gave_up_on == SERVER_NAME:
-            log_event(log, logging.ERROR, "the queue server's last words", text=embedded.last_words(folder))
+            log_event(log, logging.ERROR, "the queue server's last words", text=embedded.last_words(folder.path))
         return status
 
 

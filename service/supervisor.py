@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from service.child import Child, ChildSpec
+from service.child import Child, ChildSpec, crashed
 from service.telemetry import log_event
 
 MOST_FAILED_STARTS = 5
@@ -32,7 +32,8 @@ class Supervisor:
     Args:
         specs: the children, in the order of starting.
         on_ready: asked again and again, once every child that reports has reported, until it returns True.
-        on_death: called with the spec and the report of a child that died after it had reported.
+        on_death: called with the spec and the report of a child that died after it had reported, and whether it
+            crashed (see `service.child.crashed`); at once, before anything else is done.
         on_stop: called once, when the supervisor begins to stop, whatever the reason.
 
     Attributes:
@@ -44,7 +45,7 @@ class Supervisor:
         specs: Sequence[ChildSpec],
         *,
         on_ready: Callable[[], bool] = lambda: True,
-        on_death: Callable[[ChildSpec, str], None] = lambda spec, report: None,
+        on_death: Callable[[ChildSpec, str, bool], None] = lambda spec, report, crashed: None,
         on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self._children = [Child(spec) for spec in specs]
@@ -130,7 +131,7 @@ class Supervisor:
             log_event(log, logging.ERROR, "cannot be started", child=child.spec.name, reason=str(error))
             self._close_report(child)
             child.started_at = time.monotonic()
-            self._plan_restart(child)
+            self._plan_restart(child, str(error), killed=False)
             return
         if child.ready_pipe is not None:
             self._selector.register(child.ready_pipe, selectors.EVENT_READ, lambda: self._take_report(child))
@@ -181,18 +182,19 @@ class Supervisor:
             with suppress(BlockingIOError):  # a process of its own may still hold the pipe
                 child.read_report()
             self._close_report(child)
+        if child.reported:
+            self._on_death(child.spec, child.ready_line.strip(), crashed(status))
         name = child.spec.name
         if self._resting(child):
             log_event(log, logging.INFO, "ended", child=name, status=_in_words(status))
             child.process = child.kill_at = None
         else:
             log_event(log, logging.ERROR, "died", child=name, status=_in_words(status))
-            self._plan_restart(child, hopeless=status in child.spec.hopeless)
-        if child.reported:
-            self._on_death(child.spec, child.ready_line.strip())
+            hopeless = status in child.spec.hopeless
+            self._plan_restart(child, _in_words(status), killed=not crashed(status), hopeless=hopeless)
 
-    def _plan_restart(self, child: Child, *, hopeless: bool = False) -> None:
-        child.ended()
+    def _plan_restart(self, child: Child, last: str, *, killed: bool, hopeless: bool = False) -> None:
+        child.ended(killed=killed)
         if hopeless or child.failed_starts >= MOST_FAILED_STARTS:
             log_event(
                 log,
@@ -200,6 +202,7 @@ class Supervisor:
                 "gives up: a child cannot be started",
                 child=child.spec.name,
                 times=child.failed_starts,
+                last=last,
             )
             child.start_at = None
             self.gave_up_on = child.spec.name

@@ -4,7 +4,7 @@
 Lua script on one `Partition`, and may be repeated without harm; `keys` has the map of what lies in Redis.
 """
 
-from .batches import Batch, ClaimedJob
+from .batches import Batch, ClaimedJob, Finished
 from .exceptions import (
     BrokerError,
     BrokerUnavailable,
@@ -27,6 +27,7 @@ __all__ = [
     "Cancelled",
     "ClaimedJob",
     "DeadlineExceeded",
+    "Finished",
     "Partition",
     "QueueFull",
     "QueueLimits",

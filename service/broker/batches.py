@@ -1,6 +1,7 @@
 """What a worker holds: a batch of claimed jobs."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +42,18 @@ class Batch:
     lost: bool = False
     partition: int = field(default=0, repr=False)
     number: int = field(default=0, repr=False)
+
+
+class Finished(NamedTuple):
+    """What became of the answers to a batch.
+
+    Attributes:
+        accepted: how many answers were taken.
+        refused: UUIDs of the others: cancelled, too late, or no longer of this worker. (Where the connection broke
+            after the server had taken an answer, it is refused the second time.)
+        next: the batch that was claimed in the same go, if one was wanted and something waited.
+    """
+
+    accepted: int
+    refused: tuple[str, ...]
+    next: Batch | None

@@ -1,60 +1,83 @@
--- Answers jobs of a batch and releases them, in one step; a job that is not in the batch (any more) is passed over.
+-- Answers jobs of a batch and releases them, then claims the next batch: one round trip for both.
 -- ARGV[1]  worker
 -- ARGV[2]  number of the batch
 -- ARGV[3]  milliseconds that the batch took; 0 tells nothing
--- ARGV[4…] UUID and result of each job, in pairs
--- Returns how many were answered by this call
+-- ARGV[4]  how many jobs follow
+-- ARGV[5…] UUID and result of each job, in pairs; then, where a batch is wanted, the arguments of claiming.lua
+-- Returns {answered, UUIDs that were not: not held in this batch (any more), cancelled, or too late; and what
+-- claiming.lua answers, or nothing}
 
-local COST_MS = 3600000
--- The weight of what was known falls by this factor with each job of the batch.
-local COST_MEMORY = 0.95
+-- The weight of what was known falls by this factor with each job of the batch, and with each batch.
+local COST_MEMORY, BATCH_MEMORY = 0.95, 0.8
 
-local worker, number, batch_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local claimed = START .. 'claimed:' .. worker .. ':' .. number
-local held, left = {}, 0
-for _, uuid in ipairs(redis.call('LRANGE', claimed, 0, -1)) do
-  held[uuid] = true
-  left = left + 1
-end
+local worker, number, batch_ms, count = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local claimed = START .. 'claimed:' .. worker
 
-local released, results = {}, {}
-for i = 4, #ARGV, 2 do
-  local uuid = ARGV[i]
-  if held[uuid] then
-    held[uuid] = nil
-    left = left - 1
-    released[#released + 1] = uuid
-    results[#results + 1] = ARGV[i + 1]
+local function take()
+  local names, released, images, refused = {''}, {}, {}, {}
+  for i = 1, count do
+    names[i + 1] = ARGV[3 + 2 * i]
   end
-end
-
-local uuids, jobs, answers = {}, {}, {}
-if #released > 0 then
-  for i, text in ipairs(redis.call('HMGET', ACCEPTED, unpack(released))) do
-    local job = parsed(text)
-    if job then
-      uuids[#uuids + 1], jobs[#jobs + 1], answers[#answers + 1] = released[i], job, results[i]
+  local held = call('HMGET', claimed, unpack(names))
+  local jobs, results, queue, bytes = {}, {}, nil, 0
+  for i = 1, count do
+    local uuid, text = names[i + 1], held[i + 1]
+    local batch, its_queue, deadline, size, reply =
+      match(text or '', '^(%d+) %d+ %a+ (%S+) %S+ (%d+) (%d+) %d+ (%S+)$')
+    if batch == number then
+      queue, bytes = its_queue, bytes + size
+      released[#released + 1] = uuid
+      images[#images + 1] = START .. 'job:' .. uuid
+      jobs[#jobs + 1] = {uuid = uuid, deadline = deadline, reply = reply}
+      results[#results + 1] = ARGV[4 + 2 * i]
+    else
+      refused[#refused + 1] = uuid
     end
   end
-end
-local answered = #uuids
-if answered > 0 then
-  answer_all(uuids, jobs, answers)
-end
-if left == 0 then
-  redis.call('DEL', claimed)
-  redis.call('SREM', START .. 'batches:' .. worker, number)
-else
-  for _, uuid in ipairs(released) do
-    redis.call('LREM', claimed, 1, uuid)
+  if #released == 0 then
+    return held[1], 0, refused
   end
+
+  -- The image goes with the job: where there is none any more, nobody waits for the answer.
+  if #images == 1 or call('EXISTS', unpack(images)) < #images then
+    local left, texts = {}, {}
+    for i, image in ipairs(images) do
+      if call('UNLINK', image) == 1 then
+        left[#left + 1], texts[#texts + 1] = jobs[i], results[i]
+      else
+        refused[#refused + 1] = jobs[i].uuid
+      end
+    end
+    jobs, results = left, texts
+  else
+    call('UNLINK', unpack(images))
+  end
+  call('HDEL', claimed, unpack(released))
+  answer_all(jobs, results)
+
+  local field = 'jobs:' .. queue
+  local sums = call('HMGET', LOAD, 'jobs', 'bytes', field, 'cost:' .. queue, 'batch:' .. queue)
+  local fields = {'jobs', math.max(0, (sums[1] or 0) - #released), 'bytes', math.max(0, (sums[2] or 0) - bytes),
+    field, math.max(0, (sums[3] or 0) - #released)}
+  if #jobs > 0 and batch_ms > 0 then
+    local function mean(name, known, new, memory)
+      fields[#fields + 1] = name .. queue
+      fields[#fields + 1] = string.format('%.6f', memory * (known or new) + (1 - memory) * new)
+    end
+    mean('cost:', sums[4], batch_ms / count, COST_MEMORY ^ count)
+    mean('batch:', sums[5], batch_ms, BATCH_MEMORY)
+  end
+  call('HSET', LOAD, unpack(fields))
+  if not sums[1] then
+    call('PEXPIRE', LOAD, DAY_MS)
+  end
+  return held[1], #jobs, refused
 end
-if answered > 0 and batch_ms > 0 then
-  local key = START .. jobs[1].queue .. ':cost'
-  local computed = (#ARGV - 3) / 2
-  local cost = batch_ms / computed
-  local known = tonumber(redis.call('GET', key) or cost)
-  local memory = COST_MEMORY ^ computed
-  redis.call('SET', key, string.format('%.6f', memory * known + (1 - memory) * cost), 'PX', COST_MS)
+
+local place, answered, refused = take()
+local reply = {answered, refused}
+local at = 5 + 2 * count
+if ARGV[at] then
+  reply[3] = claim(worker, at, place)
 end
-return answered
+return reply

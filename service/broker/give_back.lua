@@ -4,19 +4,14 @@
 -- ARGV[3…] UUIDs
 -- Returns how many were in the batch
 
-local worker, number = ARGV[1], ARGV[2]
-local claimed = START .. 'claimed:' .. worker .. ':' .. number
+local claimed = START .. 'claimed:' .. ARGV[1]
 local returned = 0
 for i = #ARGV, 3, -1 do
-  if redis.call('LREM', claimed, 1, ARGV[i]) == 1 then
+  local job = parsed(call('HGET', claimed, ARGV[i]) or '')
+  if job and job.number == tonumber(ARGV[2]) then
+    call('HDEL', claimed, ARGV[i])
+    send_back(job, 'LPUSH')
     returned = returned + 1
-    local job = find(ARGV[i])
-    if job then
-      send_back(ARGV[i], job, 'LPUSH')
-    end
   end
-end
-if redis.call('EXISTS', claimed) == 0 then
-  redis.call('SREM', START .. 'batches:' .. worker, number)
 end
 return returned

@@ -4,20 +4,22 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from . import keys
-from .batches import Batch, ClaimedJob
+from .batches import Batch, ClaimedJob, Finished
+from .claims import Claims, Mode
 from .exceptions import BrokerUnavailable
 from .partitions import Partition
 
 logger = logging.getLogger(__name__)
 
-INLINE_BYTES = 64 * 1024
 REAPER_PAUSE_MS = 400
 RETRY_S = 0.1
+# What a batch cost is told no more often than this for each queue: it is a mean that moves slowly.
+COST_EVERY_S = 0.1
 GIVEN_UP = json.dumps(
     {
         "success": False,
@@ -34,25 +36,31 @@ class Lease:
 
     Every heartbeat renews the lease and reaps workers whose lease ran out. Where its own ran out, the worker was taken
     for dead: its batches are lost, and it begins anew.
+
+    Attributes:
+        awaits: whether a job may be handed over, as far as is known here.
     """
 
     def __init__(self, partition: Partition, worker_id: str, lease_ms: int, heartbeat_ms: int) -> None:
         self.partition = partition
+        self.awaits = False
         self._worker_id = worker_id
         self._lease_ms = lease_ms
         self._heartbeat_s = heartbeat_ms / 1000
-        self._queues: tuple[str, ...] = ()
+        self._claims = Claims({})
         self._lock = threading.RLock()
         self._open: dict[int, tuple[Batch, set[str]]] = {}
         self._next_number = 1
+        self._cost_told: dict[tuple[str, str], float] = {}
         self._closing = threading.Event()
         self._away = False
         self._thread: threading.Thread | None = None
 
-    def serve(self, queues: Sequence[str]) -> None:
+    def serve(self, max_batches: Mapping[str, int]) -> None:
         """Announce these queues, now if the server can be reached and else as soon as it can."""
         with self._lock:
-            self._queues = tuple(queues)
+            self._claims = Claims(max_batches)
+            self.awaits = False
             try:
                 self._announce()
             except BrokerUnavailable as error:
@@ -62,75 +70,107 @@ class Lease:
                 self._thread = threading.Thread(target=self._beat, name=name, daemon=True)
                 self._thread.start()
 
-    def claim(self, max_batch: int, queues: Sequence[str], from_low: bool) -> Batch | None:
-        """Claim a batch of the first of these queues that has jobs; after a lost answer, the batch of then."""
+    def claim(self, mode: Mode) -> Batch | None:
+        """Claim a batch; after a lost answer, the batch of then."""
         with self._lock:
             for _ in range(2):
-                reply = self.partition.run(
-                    "claim",
-                    self._worker_id,
-                    self._next_number,
-                    max_batch,
-                    self._lease_ms,
-                    INLINE_BYTES,
-                    int(from_low),
-                    *queues,
-                )
+                reply = self.partition.run("claim", self._worker_id, *self._claim_arguments(mode))
                 if reply != b"lapsed":
-                    break
+                    return self._claimed(reply, mode)
                 self._begin_anew()
-            else:
-                raise BrokerUnavailable(f"{self.partition.name} lets the lease lapse at once")
-            return self._batch(reply) if reply else None
+            raise BrokerUnavailable(f"{self.partition.name} lets the lease lapse at once")
 
-    def _batch(self, reply: list[Any]) -> Batch | None:
-        queue = reply[0].decode()
+    def _claim_arguments(self, mode: Mode) -> tuple[Any, ...]:
+        return self._claims.arguments(self._next_number, self._lease_ms, mode)
+
+    def _claimed(self, reply: list[Any], mode: Mode) -> Batch | None:
+        """The batch that the script speaks of, if it does."""
+        self.awaits = mode is Mode.WAIT and not reply
+        if not reply:
+            return None
+        self._claims.taken()
         rows = [(reply[i].decode(), *reply[i + 1 : i + 4]) for i in range(1, len(reply), 4)]
+        return self._opened(reply[0].decode(), rows)
+
+    def handed_over(self, mail: bytes) -> Batch | None:
+        """The batch in a mail; None where it says only "look again", or comes too late."""
+        header, inline, payload = mail.partition(b"\n")
+        with self._lock:
+            self.awaits = False
+            if not header:
+                return None
+            number, queue, uuid, left_ms = header.decode().split(" ")
+            if int(number) != self._next_number:  # it was claimed meanwhile, or the lease ran out
+                return None
+            return self._opened(queue, [(uuid, 0, int(left_ms), payload if inline else None)])
+
+    def _opened(self, queue: str, rows: Sequence[tuple[str, int, int, bytes | None]]) -> Batch | None:
+        """A new batch, with those payloads that did not come along."""
         payloads = [payload for *_, payload in rows]
         large = [i for i, payload in enumerate(payloads) if payload is None]
         if large:
             for i, payload in zip(large, self.partition.payloads([rows[i][0] for i in large]), strict=True):
                 payloads[i] = payload
         number, self._next_number = self._next_number, self._next_number + 1
-        gone = [uuid for (uuid, *_), payload in zip(rows, payloads, strict=True) if payload is None]
-        jobs = [
-            ClaimedJob(uuid, payload, attempts, left_ms / 1000)
-            for (uuid, attempts, left_ms, _), payload in zip(rows, payloads, strict=True)
-            if payload is not None
-        ]
-        model, version = keys.split_queue_name(queue)
-        batch = Batch(
-            f"{self._worker_id}:{self.partition.index}:{number}",
-            model,
-            version,
-            jobs,
-            partition=self.partition.index,
-            number=number,
-        )
-        if jobs:
-            self._open[number] = (batch, {job.uuid for job in jobs})
-        if gone:  # cancelled or late since the claim; what is not tidied up now expires
+        jobs, gone = [], []
+        for (uuid, attempts, left_ms, _), payload in zip(rows, payloads, strict=True):
+            if payload is None:
+                gone.append(uuid)
+            else:
+                jobs.append(ClaimedJob(uuid, payload, attempts, left_ms / 1000))
+        if gone:  # cancelled or late since the claim; what is not tidied up now goes with the worker
             with suppress(BrokerUnavailable):
                 self.partition.run("give_back", self._worker_id, number, *gone)
-        return batch if jobs else None
+        if not jobs:
+            return None
+        model, version = keys.split_queue_name(queue)
+        index = self.partition.index
+        batch = Batch(f"{self._worker_id}:{index}:{number}", model, version, jobs, partition=index, number=number)
+        self._open[number] = (batch, {job.uuid for job in jobs})
+        return batch
 
-    def finish(self, batch: Batch, answers: Iterable[tuple[str, bytes]], seconds: float) -> int:
-        """Answer jobs of a batch; tried until the lease must have run out."""
-        answers = list(answers)
-        pairs = [part for pair in answers for part in pair]
+    def finish(
+        self, batch: Batch, answers: Mapping[str, bytes], seconds: float, claim_by: Callable[..., Any] | None = None
+    ) -> Finished:
+        """Answer jobs of a batch; tried until the lease must have run out.
+
+        Args:
+            batch, answers, seconds: as for `WorkerBroker.finish`.
+            claim_by: what runs the script if the next batch is wanted as well.
+        """
         until = time.monotonic() + self._lease_ms / 1000
+        pairs = [part for pair in answers.items() for part in pair]
+        told = (batch.number, self._cost_ms(batch, seconds), len(answers), *pairs)
         while True:
             if batch.lost:
-                return 0
+                return Finished(0, (), None)
             try:
-                arguments = (self._worker_id, batch.number, f"{seconds * 1000:.3f}", *pairs)
-                accepted = int(self.partition.run("finish", *arguments))
-                break
+                if claim_by is None:
+                    return self._finished(batch, answers, self.partition.run("finish", self._worker_id, *told))
+                with self._lock:
+                    wanted = self._claim_arguments(Mode.WAIT)
+                    return self._finished(batch, answers, claim_by("finish", self._worker_id, *told, *wanted))
             except BrokerUnavailable:
                 if time.monotonic() >= until or self._closing.wait(RETRY_S):
                     raise
-        self._release(batch, [uuid for uuid, _ in answers])
-        return accepted
+
+    def _finished(self, batch: Batch, answers: Iterable[str], reply: list[Any]) -> Finished:
+        self._release(batch, answers)
+        accepted, refused, *claimed = reply
+        following = None
+        if claimed == [b"lapsed"]:
+            self._begin_anew()
+        elif claimed:
+            following = self._claimed(claimed[0], Mode.WAIT)
+        return Finished(accepted, tuple(uuid.decode() for uuid in refused), following)
+
+    def _cost_ms(self, batch: Batch, seconds: float) -> str:
+        now = time.monotonic()
+        queue = (batch.model, batch.version)
+        if not seconds or now - self._cost_told.get(queue, -COST_EVERY_S) < COST_EVERY_S:
+            return "0"
+        self._cost_told[queue] = now
+        return f"{seconds * 1000:.3f}"
 
     def give_back(self, batch: Batch, uuids: Sequence[str]) -> None:
         """Return jobs of a batch to the head of their queue."""
@@ -157,7 +197,7 @@ class Lease:
             logger.warning("could not sign off: %s", error)
 
     def _announce(self) -> None:
-        self.partition.run("announce", self._worker_id, self._lease_ms, " ".join(self._queues))
+        self.partition.run("announce", self._worker_id, self._lease_ms, " ".join(self._claims.queues))
 
     def _begin_anew(self) -> None:
         """Taken for dead: give up all that was held, then announce again under an empty name."""
@@ -165,6 +205,8 @@ class Lease:
         for batch, _ in self._open.values():
             batch.lost = True
         self._open.clear()
+        self.awaits = False
+        self._next_number += 1  # a mail that is still on its way is void
         # Nobody may have noticed yet; what this worker held must not become its own again unseen.
         self.partition.run("reap", "lapsed", self._worker_id, 0, GIVEN_UP)
         self._announce()

@@ -27,7 +27,8 @@ class QueueLoad:
     Attributes:
         jobs: accepted and not yet answered, waiting or in flight.
         live_workers: workers with a lease that serve it.
-        wait_s: jobs x measured cost / live workers; 0.0 while cost or workers are unknown.
+        wait_s: what one more job would take: 1.1 x (jobs x measured cost / live workers + a measured batch); 0.0
+            while there are no jobs, or cost or workers are unknown.
     """
 
     jobs: int

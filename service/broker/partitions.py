@@ -16,6 +16,8 @@ from redis.sentinel import Sentinel
 from . import keys, scripts
 from .connections import Connections
 from .exceptions import BrokerUnavailable, UnsuitableServer
+from .pipeline import Pipeline
+from .wire import ConnectionCut, Wire, pack, pack_script, script_head
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +29,17 @@ OLDEST_SERVER = (6, 2)
 SCHEMES = ("redis", "rediss", "unix", "redis+sentinel")
 
 # Answers of a server that is there, but cannot serve now.
-_PASSING = ("READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF", "NOREPLICAS", "BUSY", "LOADING")
+_PASSING = (
+    "READONLY",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "MISCONF",
+    "NOREPLICAS",
+    "BUSY",
+    "LOADING",
+    "UNBLOCKED",
+)
 
 
 class ServerFull(BrokerUnavailable):
@@ -131,6 +143,7 @@ class Partition:
         index: its place among the partitions of this process.
         name: its URL without password, for messages.
         start: of all its keys.
+        pipeline: for commands that nobody waits for.
     """
 
     def __init__(
@@ -149,6 +162,7 @@ class Partition:
         self._client = make_client(timeout_s, timeout_s, MAX_CONNECTIONS)
         pool = make_client(timeout_s, timeout_s, MAX_CONNECTIONS).connection_pool
         self._connections = Connections(pool, MAX_CONNECTIONS, timeout_s)
+        self.pipeline = self.new_pipeline(timeout_s)
         self._checked = False
         self._paused_until = 0.0
 
@@ -159,27 +173,47 @@ class Partition:
             BrokerUnavailable: the server cannot be reached, or cannot serve now.
             ServerFull: it has no memory left for this.
         """
-        run = scripts.load(script).run
-        return self._guarded(lambda: run(self._connections.call, self.start, arguments), repeat=True)
+        loaded = scripts.load(script)
+        packed = pack_script(script_head(loaded.digest, self.start), arguments)
+        try:
+            return self._guarded(lambda: self._connections.call_packed(packed))
+        except redis.exceptions.NoScriptError:
+            packed = pack(("EVAL", loaded.text, 1, self.start, *arguments))
+            return self._guarded(lambda: self._connections.call_packed(packed))
+
+    def new_pipeline(self, patience_s: float) -> Pipeline:
+        """One with a connection of its own, on which the server owes no reply for longer than `patience_s` seconds."""
+        pool = self._make_client(self._timeout_s, self._timeout_s, 1).connection_pool
+
+        def open_wire() -> Wire:
+            if not self._checked:
+                self.check()
+            return Wire(pool)
+
+        return Pipeline(f"of {self.name}", open_wire, patience_s)
+
+    @property
+    def pause(self) -> BrokerUnavailable | None:
+        """What to raise instead of trying, for a moment after a failure; None where it may be tried."""
+        if time.monotonic() < self._paused_until:
+            return BrokerUnavailable(f"{self.name} could not be reached a moment ago")
+        return None
 
     def payloads(self, uuids: Sequence[str]) -> list[bytes | None]:
         """The payloads of these jobs, None for those that are gone; raises as `run`."""
         names = [f"{self.start}job:{uuid}" for uuid in uuids]
-        return self.perform(lambda client: client.mget(names), repeat=True)
+        return self._guarded(lambda: self._connections.call("MGET", *names))
 
-    def perform(self, call: Callable[[redis.Redis], Any], *, repeat: bool = False) -> Any:
-        """`call` with a client, its errors as the broker's; raises as `run`."""
-        return self._guarded(lambda: call(self._client), repeat)
-
-    def _guarded(self, call: Callable[[], Any], repeat: bool) -> Any:
-        if time.monotonic() < self._paused_until:
-            raise BrokerUnavailable(f"{self.name} could not be reached a moment ago")
+    def _guarded(self, call: Callable[[], Any]) -> Any:
+        """`call`, once more where the connection broke; its errors as the broker's."""
+        if pause := self.pause:
+            raise pause
         try:
             if not self._checked:
                 self.check()
             return call()
         except redis.exceptions.RedisError as error:
-            if not (repeat and isinstance(error, redis.exceptions.ConnectionError)):
+            if not isinstance(error, redis.exceptions.ConnectionError):
                 raise self.translated(error) from error
         try:
             return call()
@@ -194,12 +228,14 @@ class Partition:
         if isinstance(error, redis.exceptions.NoPermissionError | redis.exceptions.AuthenticationError):
             return UnsuitableServer(f"{self.name} refuses us: {text}")
         if isinstance(error, redis.exceptions.ConnectionError | redis.exceptions.TimeoutError):
-            self._paused_until = time.monotonic() + PAUSE_AFTER_FAILURE_S
+            if not isinstance(error, ConnectionCut):
+                self._paused_until = time.monotonic() + PAUSE_AFTER_FAILURE_S
             return BrokerUnavailable(f"{self.name} cannot be reached: {text}")
         if isinstance(error, redis.exceptions.ReadOnlyError):
             # After a failover the old connections lead to a replica; new ones ask for the master again.
             self._client.connection_pool.disconnect()
             self._connections.drop_idle()
+            self.pipeline.reset()
         if isinstance(error, redis.exceptions.ReadOnlyError | redis.exceptions.ClusterDownError) or text.startswith(
             _PASSING
         ):
@@ -239,7 +275,8 @@ class Partition:
             return {}
 
     def close(self) -> None:
-        """Close all connections; they open again when used again."""
+        """Close all connections, once what is on its way over the pipeline has been answered; this is the end of it."""
+        self.pipeline.close()
         self._connections.close()
         self._client.close()
         self._client.connection_pool.disconnect()

@@ -4,6 +4,6 @@
 
 local states = {}
 for i, uuid in ipairs(ARGV) do
-  states[i] = redis.call('GET', START .. 'result:' .. uuid) or redis.call('HEXISTS', ACCEPTED, uuid)
+  states[i] = call('GET', START .. 'result:' .. uuid) or call('EXISTS', START .. 'job:' .. uuid)
 end
 return states

@@ -1,72 +1,97 @@
--- Takes the batches of workers that are gone, and returns their jobs to the queue.
--- First loss: to the head, to be claimed alone. Second, alone: to the tail. Third, alone again: an error, and the dead list.
--- ARGV[1]  'lapsed': workers whose lease ran out; 'lost': the worker named, whatever its lease;
---          'left': the same, but it ended in good order, which counts as no attempt
+-- Takes the jobs of workers that are gone, and returns them to the queue.
+-- First loss: to the head, to be claimed alone. Second, alone: to the tail. Third, alone again: an error, and the
+-- dead list; the second already where the worker ended by its own fault.
+-- ARGV[1]  'lapsed': workers whose lease ran out; 'lost': the worker named, whatever its lease; 'crashed': the same,
+--          and it ended by its own fault; 'left': the same, but it ended in good order, which counts as no attempt
 -- ARGV[2]  id of a worker, or the start of it up to a '-'; '' (only with 'lapsed'): all, and once in ARGV[3] only
 -- ARGV[3]  milliseconds in which one reaper is enough
 -- ARGV[4]  result for a job that is given up
 -- Returns {workers reaped, jobs returned, jobs given up}
 
-local REAP_SWEEP = 500
-local DEAD_MS, DEAD_LENGTH = 86400000, 1000
+local DEAD_LENGTH = 1000
 local mode, name = ARGV[1], ARGV[2]
-local reaped, returned, dead = 0, 0, 0
+local most_attempts = mode == 'crashed' and 1 or 2
+local reaped, returned, given_up = 0, 0, 0
 
-redis.call('PEXPIRE', WORKERS, WORKERS_MS)
+call('PEXPIRE', WORKERS, DAY_MS)
 if name == '' then
-  if not redis.call('SET', START .. 'reaper', '1', 'PX', ARGV[3], 'NX') then
+  if not call('SET', START .. 'reaper', '1', 'PX', ARGV[3], 'NX') then
     return {0, 0, 0}
   end
-  sweep(REAP_SWEEP)
+  local look_at_workers, _, tidy = looking()
+  tidy(look_at_workers())
 end
 
 local function is_gone(worker)
   if name ~= '' and worker ~= name and string.sub(worker, 1, #name + 1) ~= name .. '-' then
     return false
   end
-  return mode ~= 'lapsed' or redis.call('EXISTS', START .. 'lease:' .. worker) == 0
+  return mode ~= 'lapsed' or call('EXISTS', START .. 'lease:' .. worker) == 0
 end
 
-local function take_from_dead(uuid, job)
-  if mode == 'left' then
-    send_back(uuid, job, 'LPUSH')
+local function give_up(job)
+  if call('UNLINK', START .. 'job:' .. job.uuid) == 1 then
+    local dead = START .. 'dead'
+    call('LPUSH', dead, job.uuid .. ' ' .. job.queue .. ' lost its worker ' .. job.attempts .. ' times')
+    call('LTRIM', dead, 0, DEAD_LENGTH - 1)
+    call('PEXPIRE', dead, DAY_MS)
+    answer_all({job}, {ARGV[4]})
+    given_up = given_up + 1
+  end
+  uncount(job.queue, 1, job.bytes)
+end
+
+-- `counts`: whether the worker may have worked on it; `alone`: whether on nothing but its batch.
+local function take_back(job, counts, alone)
+  if counts then
+    if alone and job.attempts >= most_attempts then
+      job.attempts = job.attempts + 1
+      give_up(job)
+      return
+    end
+    -- Beside another batch it need not have been this one: it is tried alone, and comes no nearer to the end.
+    job.attempts = alone and job.attempts + 1 or math.max(job.attempts, 1)
+  end
+  if send_back(job, counts and job.attempts > 1 and 'RPUSH' or 'LPUSH') then
     returned = returned + 1
-    return
   end
-  job.attempts = job.attempts + 1
-  if job.attempts > 2 then
-    redis.call('LPUSH', START .. 'dead', uuid .. ' ' .. job.queue .. ' lost its worker ' .. job.attempts .. ' times')
-    redis.call('LTRIM', START .. 'dead', 0, DEAD_LENGTH - 1)
-    redis.call('PEXPIRE', START .. 'dead', DEAD_MS)
-    answer_all({uuid}, {job}, {ARGV[4]})
-    dead = dead + 1
-    return
-  end
-  remember(uuid, job)
-  send_back(uuid, job, job.attempts == 1 and 'LPUSH' or 'RPUSH')
-  returned = returned + 1
 end
 
-for _, worker in ipairs(redis.call('SMEMBERS', WORKERS)) do
-  if is_gone(worker) then
-    local batches = START .. 'batches:' .. worker
-    local numbers = redis.call('SMEMBERS', batches)
-    -- The newest first, each from its end: what is pushed to the head last was claimed first.
-    table.sort(numbers, function(a, b) return tonumber(a) > tonumber(b) end)
-    for _, number in ipairs(numbers) do
-      local claimed = START .. 'claimed:' .. worker .. ':' .. number
-      local uuids = redis.call('LRANGE', claimed, 0, -1)
-      redis.call('DEL', claimed)
-      for i = #uuids, 1, -1 do
-        local job = find(uuids[i])
-        if job then
-          take_from_dead(uuids[i], job)
-        end
+local function reap(worker)
+  local claimed, mail = START .. 'claimed:' .. worker, START .. 'mail:' .. worker
+  -- What was handed over and lies there still was not looked at.
+  local unread, numbers, batches, jobs = {}, {}, 0, {}
+  for _, text in ipairs(call('LRANGE', mail, 0, -1)) do
+    unread[tonumber(match(text, '^%d+') or 0)] = true
+  end
+  for queue in string.gmatch(call('HGET', claimed, 'serves') or '', '%S+') do
+    call('SREM', START .. queue .. ':idle', worker)
+  end
+  for _, held in ipairs(call('HVALS', claimed)) do
+    local job = parsed(held)
+    if job then
+      jobs[#jobs + 1] = job
+      if not (numbers[job.number] or unread[job.number]) then
+        numbers[job.number] = true
+        batches = batches + 1
       end
     end
-    redis.call('DEL', batches, START .. 'lease:' .. worker)
-    redis.call('SREM', WORKERS, worker)
-    reaped = reaped + 1
+  end
+  call('UNLINK', claimed, mail, START .. 'lease:' .. worker)
+  call('SREM', WORKERS, worker)
+  -- The last first: what is pushed to the head last was claimed first.
+  table.sort(jobs, function(a, b)
+    return a.number > b.number or a.number == b.number and a.position > b.position
+  end)
+  for _, job in ipairs(jobs) do
+    take_back(job, mode ~= 'left' and not unread[job.number], batches == 1)
+  end
+  reaped = reaped + 1
+end
+
+for _, worker in ipairs(call('SMEMBERS', WORKERS)) do
+  if is_gone(worker) then
+    reap(worker)
   end
 end
-return {reaped, returned, dead}
+return {reaped, returned, given_up}

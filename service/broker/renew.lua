@@ -3,6 +3,4 @@
 -- ARGV[2]  milliseconds of the lease
 -- Returns 0 where the lease ran out: the worker was taken for dead
 
-local alive = redis.call('PEXPIRE', START .. 'lease:' .. ARGV[1], ARGV[2])
-redis.call('PEXPIRE', WORKERS, WORKERS_MS)
-return alive
+return call('PEXPIRE', START .. 'lease:' .. ARGV[1], ARGV[2])

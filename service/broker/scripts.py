@@ -9,19 +9,20 @@ from typing import Any
 
 import redis
 
-NAMES = (
-    "announce",
-    "cancel",
-    "claim",
-    "finish",
-    "give_back",
-    "probe",
-    "reap",
-    "renew",
-    "ring",
-    "state",
-    "submit",
-)
+# For each script, the parts that stand between common.lua and it: what a call does not need costs it time.
+PARTS: dict[str, tuple[str, ...]] = {
+    "announce": (),
+    "cancel": ("jobs",),
+    "claim": ("jobs", "claiming"),
+    "finish": ("jobs", "answering", "claiming"),
+    "give_back": ("jobs", "handing", "returning"),
+    "probe": (),
+    "reap": ("jobs", "handing", "returning", "answering", "looking"),
+    "renew": (),
+    "state": ("looking",),
+    "submit": ("handing", "looking"),
+}
+NAMES = tuple(PARTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Script:
 
 @cache
 def load(name: str) -> Script:
-    """The script `<name>.lua`, with what all scripts share in front of it."""
+    """The script `<name>.lua`, with the parts that it needs in front of it."""
     folder = resources.files(__package__)
-    text = b"\n".join((folder / f"{part}.lua").read_bytes() for part in ("common", name))
+    text = b"\n".join((folder / f"{part}.lua").read_bytes() for part in ("common", *PARTS[name], name))
     return Script(text, hashlib.sha1(text, usedforsecurity=False).hexdigest())

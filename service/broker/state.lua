@@ -1,32 +1,29 @@
 -- How much waits, and who is there to do it.
--- Returns {jobs, bytes, then for each queue that has jobs or workers: its name, jobs, live workers, milliseconds of backlog}
+-- Returns {jobs, bytes, then for each queue that has jobs or workers: its name, jobs, live workers, and
+-- the milliseconds that one more would take}
 
+local look_at_workers, wait_ms, tidy = looking()
+local workers, live = look_at_workers()
 -- Else a full queue that nobody serves would stay full for ever: nobody submits to it.
-sweep(500)
-local live = live_workers()
-local jobs, bytes = {}, '0'
-local fields = redis.call('HGETALL', LOAD)
-for i = 1, #fields, 2 do
-  local queue = string.match(fields[i], '^jobs:(.+)$')
-  if queue then
-    jobs[queue] = tonumber(fields[i + 1])
-  else
-    bytes = fields[i + 1]
-  end
-end
-local reply = {redis.call('ZCARD', EXPIRIES), bytes}
-local function describe(queue)
-  reply[#reply + 1] = queue
-  reply[#reply + 1] = jobs[queue] or 0
-  reply[#reply + 1] = live[queue] or 0
-  reply[#reply + 1] = backlog_ms(queue, jobs[queue] or 0, live[queue] or 0)
-end
-for queue in pairs(jobs) do
-  describe(queue)
-end
+tidy(workers, live)
+local load, queues = {}, {}
 for queue in pairs(live) do
-  if not jobs[queue] then
-    describe(queue)
+  queues[queue] = true
+end
+local fields = call('HGETALL', LOAD)
+for i = 1, #fields, 2 do
+  load[fields[i]] = tonumber(fields[i + 1])
+  local queue = match(fields[i], '^jobs:(.+)$')
+  if queue and fields[i + 1] ~= '0' then
+    queues[queue] = true
   end
+end
+local reply = {load.jobs or 0, string.format('%.0f', load.bytes or 0)}
+for queue in pairs(queues) do
+  local jobs = load['jobs:' .. queue] or 0
+  reply[#reply + 1] = queue
+  reply[#reply + 1] = jobs
+  reply[#reply + 1] = live[queue] or 0
+  reply[#reply + 1] = wait_ms(jobs, load['cost:' .. queue], load['batch:' .. queue], live[queue])
 end
 return reply

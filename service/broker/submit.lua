@@ -1,4 +1,4 @@
--- Accepts a job, once: a job of that UUID that is known or answered already stays as it is.
+-- Accepts a job, once, and hands it to a worker that waits, or puts it into its queue.
 -- ARGV[1]  UUID
 -- ARGV[2]  queue, <model>:<version>
 -- ARGV[3]  priority: high, normal or low
@@ -7,58 +7,66 @@
 -- ARGV[6]  payload
 -- ARGV[7]  most jobs without an answer; 0 admits whatever waits (a job that was accepted before)
 -- ARGV[8]  most bytes of their payloads
--- Returns {'accepted' | 'known' | 'answered' | 'full' | 'late', milliseconds of backlog}
+-- ARGV[9]  1: a repetition, the job may be known or answered already
+-- Returns {'accepted' | 'known' | 'answered' | 'full' | 'late', milliseconds that it would take, the entry or ''}
 
-local uuid, queue, priority, reply = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local ttl_ms, payload = tonumber(ARGV[5]), ARGV[6]
+-- Larger payloads are fetched by the worker: each copy of one that the mail makes would hold everybody up.
+local MAIL_BYTES = 65536
+local uuid, queue, ttl_ms, payload = ARGV[1], ARGV[2], tonumber(ARGV[5]), ARGV[6]
+local job, field = START .. 'job:' .. uuid, 'jobs:' .. queue
 local max_jobs, max_bytes = tonumber(ARGV[7]), tonumber(ARGV[8])
 
-if redis.call('HEXISTS', ACCEPTED, uuid) == 1 then
-  return {'known', 0}
-end
-if redis.call('EXISTS', START .. 'result:' .. uuid) == 1 then
-  return {'answered', 0}
-end
-
-local function over_bounds(bytes)
-  return tonumber(bytes or '0') + #payload > max_bytes or redis.call('ZCARD', EXPIRIES) >= max_jobs
+if ARGV[9] == '1' then
+  if call('EXISTS', START .. 'result:' .. uuid) == 1 then
+    return {'answered', 0, ''}
+  elseif call('EXISTS', job) == 1 then
+    return {'known', 0, ''}
+  end
 end
 
+local sums, jobs, bytes, queued
+local function look()
+  sums = call('HMGET', LOAD, 'jobs', 'bytes', field, 'cost:' .. queue, 'batch:' .. queue)
+  jobs, bytes, queued = (sums[1] or 0) + 1, (sums[2] or 0) + #payload, (sums[3] or 0) + 1
+  return jobs > max_jobs or bytes > max_bytes
+end
+
+local over = look()
 if max_jobs > 0 then
-  local load = redis.call('HMGET', LOAD, 'jobs:' .. queue, 'bytes')
-  local jobs, over = tonumber(load[1] or '0'), over_bounds(load[2])
   -- More workers only make it shorter: they need not be counted while one alone would be in time.
-  if over or (jobs > 0 and backlog_ms(queue, jobs, 1) > ttl_ms) then
-    local late_ms = backlog_ms(queue, jobs, live_workers()[queue] or 0)
+  local others, cost, batch = queued - 1, sums[4], sums[5]
+  if over or (others > 0 and cost and (others * cost + (batch or 0)) * 1.1 > ttl_ms) then
+    local look_at_workers, wait_ms, tidy = looking()
+    local workers, live = look_at_workers()
+    local late_ms = wait_ms(others, cost, batch, live[queue])
     if late_ms > ttl_ms then
-      return {'late', late_ms}
+      return {'late', late_ms, ''}
     end
-    while over do
-      if not sweep(100) then
-        return {'full', late_ms}
-      end
-      over = over_bounds(redis.call('HGET', LOAD, 'bytes'))
+    if over and not (tidy(workers, live) and not look()) then
+      return {'full', late_ms, ''}
     end
   end
 end
 
 -- First, since this is the write that a full server has to refuse.
-if not redis.call('SET', START .. 'job:' .. uuid, payload, 'PX', ttl_ms, 'NX') then
-  return {'known', 0}
+if not call('SET', job, payload, 'PX', ttl_ms, 'NX') then
+  return {'known', 0, ''}
 end
-local deadline = now_ms() + ttl_ms
-remember(uuid, {
-  attempts = 0, bytes = #payload, deadline = deadline, priority = priority, queue = queue, reply = reply,
-})
-redis.call('ZADD', EXPIRIES, deadline, uuid)
-redis.call('HINCRBY', LOAD, 'bytes', #payload)
-redis.call('HINCRBY', LOAD, 'jobs:' .. queue, 1)
-keep_state(ttl_ms)
-local list = waiting_list(queue, priority)
-if redis.call('RPUSH', list, uuid) == 1 then
-  redis.call('PEXPIRE', list, ttl_ms + STATE_SLACK_MS)
+local entry = string.format('%s %d %d 0 %s', uuid, now_ms() + ttl_ms, #payload, ARGV[4])
+local worker, number = next_idle(queue)
+if worker then
+  call('HSET', START .. 'claimed:' .. worker, '', number .. ' 0',
+    uuid, number .. ' 1 ' .. ARGV[3] .. ' ' .. queue .. ' ' .. entry)
+  local header = number .. ' ' .. queue .. ' ' .. uuid .. ' ' .. ARGV[5]
+  send(worker, #payload <= MAIL_BYTES and header .. '\n' .. payload or header)
 else
-  keep(list, ttl_ms)
+  local list = START .. queue .. ':queue:' .. ARGV[3]
+  if call('RPUSH', list, entry) == 1 then
+    call('PEXPIRE', list, DAY_MS)
+  end
 end
-ring(queue)
-return {'accepted', 0}
+call('HSET', LOAD, 'jobs', jobs, 'bytes', bytes, field, queued)
+if not sums[1] then
+  call('PEXPIRE', LOAD, DAY_MS)
+end
+return {'accepted', 0, entry}

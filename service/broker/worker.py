@@ -1,23 +1,24 @@
-"""The worker side of the broker: claim, answer, give back."""
+"""The worker side of the broker: claim, wait to be handed something, answer, give back."""
 
 import os
 import re
 import secrets
 import socket
 import threading
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from . import keys
-from .batches import Batch
-from .doorbell import Doorbell
+from .batches import Batch, Finished
+from .claims import Mode
 from .exceptions import BrokerUnavailable
 from .lease import GIVEN_UP, Lease
+from .mailbox import Mailbox
 from .partitions import Partition
 
 LEASE_MS = 2000
 HEARTBEAT_MS = 500
-# Every so many batches one is looked for from the low priority upwards.
-LOW_TURN = 8
 
 
 def worker_name(pid: int) -> str:
@@ -26,7 +27,9 @@ def worker_name(pid: int) -> str:
 
 
 class WorkerBroker:
-    """One per worker process, made after it started; one thread claims, any may answer.
+    """One per worker process, made after it started.
+
+    One thread waits; another may claim ahead, finish and give back meanwhile. Several batches may be open at once.
 
     Attributes:
         worker_id: machine, process and a random part, so that it is never taken for an earlier one.
@@ -43,94 +46,136 @@ class WorkerBroker:
         self.worker_id = f"{worker_name(os.getpid())}-{secrets.token_hex(8)}"
         self._partitions = list(partitions)
         self._leases = [Lease(p, self.worker_id, lease_ms, heartbeat_ms) for p in self._partitions]
-        self._doorbell = Doorbell(self._partitions)
-        self._claim_lock = threading.Lock()
-        self._queues: tuple[str, ...] = ()
-        self._rung: list[tuple[int, str]] = []
-        self._claims = 0
+        self._mailbox = Mailbox(self._partitions, self.worker_id)
+        self._lock = threading.Lock()
+        self._first = 0
+        # Where several partitions handed something over in the same moment, all but the first.
+        self._kept: deque[Batch] = deque()
 
-    def serve(self, queues: Sequence[tuple[str, str]]) -> None:
+    def serve(self, max_batches: Mapping[tuple[str, str], int]) -> None:
         """Announce the (model, version) pairs that this worker is ready for, and keep it alive from now on.
 
         May be called again with other pairs. Where Redis is away, it is done as soon as it is back.
-        """
-        self._queues = tuple(keys.queue_name(model, version) for model, version in queues)
-        for lease in self._leases:
-            lease.serve(self._queues)
-
-    def claim(self, max_batch: int, queues: Sequence[tuple[str, str]] | None = None) -> Batch | None:
-        """Take what waits, without waiting: up to `max_batch` jobs of one (model, version), or None.
-
-        Queues and partitions take turns; priorities go high, normal, low, and every eighth time the other way round. A
-        job that was with a lost worker comes alone.
 
         Args:
-            queues: the pairs to look at; all that are served by default.
+            max_batches: by (model, version), the most jobs in a batch, 1 to 1024.
+        """
+        for (model, version), most in max_batches.items():
+            if not 1 <= most <= 1024:
+                raise ValueError(f"the most jobs in a batch of {model}:{version} must be 1 to 1024, got {most}")
+        queues = {keys.queue_name(model, version): most for (model, version), most in max_batches.items()}
+        for lease in self._leases:
+            lease.serve(queues)
+
+    def claim(self, *, ahead: bool = False) -> Batch | None:
+        """Take what waits, without waiting: jobs of one (model, version), or None.
+
+        Queues and partitions take turns; priorities go high, normal, low, but every eighth batch begins with normal,
+        and every eighth with low. A job that was with a lost worker comes alone.
+
+        Args:
+            ahead: another batch is computed meanwhile: no job that was with a lost worker is taken, since it would
+                be under suspicion if that one ended this process.
 
         Raises:
             BrokerUnavailable: no partition can be reached.
         """
-        if max_batch < 1:
-            raise ValueError(f"max_batch must be at least 1, got {max_batch}")
-        names = self._queues if queues is None else tuple(keys.queue_name(*pair) for pair in queues)
-        if not names:
-            return None
-        with self._claim_lock:
-            turn = self._claims % len(names)
-            names = names[turn:] + names[:turn]
-            failures: list[BrokerUnavailable] = []
-            for offset in range(len(self._leases)):
-                lease = self._leases[(self._claims + offset) % len(self._leases)]
-                try:
-                    batch = lease.claim(max_batch, names, self._claims % LOW_TURN == LOW_TURN - 1)
-                except BrokerUnavailable as error:
-                    failures.append(error)
-                    continue
+        with self._lock:
+            return self._kept.popleft() if self._kept else self._take(Mode.AHEAD if ahead else Mode.LOOK)
+
+    def wait(self, timeout_s: float) -> Batch | None:
+        """Take what waits, or else wait to be handed something, at most about `timeout_s` seconds.
+
+        Returns:
+            None where nothing came, or another look is due: call it again.
+
+        Raises:
+            BrokerUnavailable: no partition can be reached.
+        """
+        with self._lock:
+            if self._kept:
+                return self._kept.popleft()
+            if not all(lease.awaits for lease in self._leases):
+                batch = self._take(Mode.WAIT)
                 if batch is not None:
-                    self._claims += 1
-                    self._pass_on_rings(batch)
                     return batch
-            self._rung = []
-            if len(failures) == len(self._leases):
-                raise failures[0]
+        try:
+            mails = self._mailbox.wait(timeout_s)
+        except BrokerUnavailable:
+            self._look_next_time()
+            raise
+        if not mails:
+            self._look_next_time()
             return None
+        with self._lock:
+            for index, mail in mails:
+                batch = self._leases[index].handed_over(mail)
+                if batch is not None:
+                    self._kept.append(batch)
+            if not self._kept:
+                return None
+            self._withdraw()
+            return self._kept.popleft()
 
-    def _pass_on_rings(self, batch: Batch) -> None:
-        """Bells that rang for others than the batch taken are for another worker, if one is idle."""
-        rung, self._rung = self._rung, []
-        for index, queue in rung:
-            if (index, queue) != (batch.partition, keys.queue_name(batch.model, batch.version)):
+    def _look_next_time(self) -> None:
+        """What was handed over may have been lost on its way; a claim gets it."""
+        for lease in self._leases:
+            lease.awaits = False
+
+    def _take(self, mode: Mode) -> Batch | None:
+        failures: list[BrokerUnavailable] = []
+        for offset in range(len(self._leases)):
+            index = (self._first + offset) % len(self._leases)
+            try:
+                batch = self._leases[index].claim(mode)
+            except BrokerUnavailable as error:
+                failures.append(error)
+                continue
+            if batch is not None:
+                self._first = (index + 1) % len(self._leases)
+                self._withdraw()
+                return batch
+        if len(failures) == len(self._leases):
+            raise failures[0]
+        return None
+
+    def _withdraw(self) -> None:
+        """Be handed nothing more, by any partition: it would lie here while others are idle."""
+        for lease in self._leases:
+            if lease.awaits:
                 try:
-                    self._partitions[index].run("ring", queue)
+                    batch = lease.claim(Mode.LOOK)
                 except BrokerUnavailable:
-                    continue  # they look by themselves each second
+                    continue  # what is handed over there is found by the next claim
+                if batch is not None:
+                    self._kept.append(batch)
 
-    def wait(self, timeout_s: float) -> None:
-        """Block until something may be there for the queues served, at most `timeout_s` seconds (and at most 5).
-
-        Raises:
-            BrokerUnavailable: no partition can be reached.
-        """
-        self._rung = self._doorbell.wait(self._queues, timeout_s)
-
-    def finish(self, batch: Batch, answers: Mapping[str, bytes], *, seconds: float) -> int:
+    def finish(self, batch: Batch, answers: Mapping[str, bytes], *, seconds: float, claim: bool = False) -> Finished:
         """Answer jobs of a batch, all or some; errors are answers too.
 
         Args:
             batch: as it was claimed.
             answers: result JSON by UUID.
             seconds: what computing these took together, for the admission's estimate; 0 tells nothing.
-
-        Returns:
-            How many were accepted; not those that were cancelled, too late or answered by another worker. (Where the
-            connection broke after Redis had taken them, those are not counted.)
+            claim: whether to take the next batch in the same round trip; where nothing waits, `wait` follows. Only for
+                the thread that waits.
 
         Raises:
             BrokerUnavailable: Redis was away for as long as the lease.
         """
-        if not answers:
-            return 0
-        return self._leases[batch.partition].finish(batch, answers.items(), seconds)
+        lease = self._leases[batch.partition]
+        if not claim:
+            return lease.finish(batch, answers, seconds)
+        if len(self._leases) == 1:
+            with self._lock:
+                return lease.finish(batch, answers, seconds, partial(self._mailbox.run, 0))
+        finished = lease.finish(batch, answers, seconds)  # and then it is another partition's turn
+        with self._lock:
+            try:
+                following = self._kept.popleft() if self._kept else self._take(Mode.WAIT)
+            except BrokerUnavailable:
+                following = None  # the next call meets it
+        return finished._replace(next=following)
 
     def give_back(self, batch: Batch, uuids: Iterable[str] | None = None) -> None:
         """Return jobs of a batch, all by default, to the head of their queue; it does not count as an attempt."""
@@ -138,11 +183,14 @@ class WorkerBroker:
         if names:
             self._leases[batch.partition].give_back(batch, names)
 
-    def reap_worker(self, worker_id: str) -> int:
+    def reap_worker(self, worker_id: str, *, crashed: bool = False) -> int:
         """Return the jobs of a worker that was seen to die, at once.
 
         Args:
             worker_id: its id, or what `worker_name` says of its process.
+            crashed: whether it ended by its own fault (a fault of the machine code, an exit of its own, its
+                watchdog): then a job that it computed alone, and that had been lost before, is answered with an error.
+                Otherwise such a job is given up when it is lost once more.
 
         Returns:
             How many jobs went back to the queue.
@@ -150,15 +198,16 @@ class WorkerBroker:
         Raises:
             BrokerUnavailable: a partition cannot be reached; its leases do the same within seconds.
         """
+        mode = "crashed" if crashed else "lost"
         returned = 0
         for partition in self._partitions:
-            returned += partition.run("reap", "lost", worker_id, 0, GIVEN_UP)[1]
+            returned += partition.run("reap", mode, worker_id, 0, GIVEN_UP)[1]
         return returned
 
     def close(self) -> None:
         """Leave in good order: batches still held go back to the queue."""
         for lease in self._leases:
             lease.close()
-        self._doorbell.close()
+        self._mailbox.close()
         for partition in self._partitions:
             partition.close()

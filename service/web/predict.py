@@ -100,6 +100,9 @@ def _compute(
                 job = context.broker.submit(model.name, model.version, payload, deadline_s=left_s, priority=priority)
                 waiting.append(job)
             check_wanted()
+            if len(waiting) > 1:  # one that does not fit into the queue takes the others back at once
+                for job in waiting:
+                    job.accepted()
             for job in waiting:
                 results.append(job.result())
                 if _is_failure(results[-1]):

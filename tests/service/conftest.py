@@ -134,14 +134,17 @@ def new_web() -> Iterator[Callable[..., WebBroker]]:
 
 @pytest.fixture
 def new_worker() -> Iterator[Callable[..., WorkerBroker]]:
-    """Makes worker sides that serve ("digits", "1"), or the pairs given, and are closed in the end."""
+    """Makes worker sides that serve ("digits", "1"), or the pairs given, in batches of up to `most` jobs."""
     made: list[WorkerBroker] = []
 
     def make(
-        partitions: list[Partition], queues: tuple[tuple[str, str], ...] = (("digits", "1"),), **options: int
+        partitions: list[Partition],
+        queues: tuple[tuple[str, str], ...] = (("digits", "1"),),
+        most: int = 32,
+        **options: int,
     ) -> WorkerBroker:
         made.append(WorkerBroker(partitions, **options))
-        made[-1].serve(queues)
+        made[-1].serve(dict.fromkeys(queues, most))
         return made[-1]
 
     yield make

@@ -1,11 +1,12 @@
 """A worker process whose model does what the first pixel of an image says.
 
 The model takes 2x2 grey images. A first pixel of 0 to 9 is the class; the markers below make the model fail on
-the batch that holds them, answer no number, hang, or end the process.
+the batch that holds them, answer no number, hang with and without the interpreter lock, or end the process.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import threading
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from service.repository import ServedModel
 from service.worker import main
 
-RAISES, HANGS, EXITS, NOT_FINITE = 250, 251, 252, 253
+CRASHES, HANGS_LOCKED, RAISES, HANGS, EXITS, NOT_FINITE = range(248, 254)
 CLASSES = 10
 SECONDS = "MARKED_WORKER_SECONDS"  # that a batch takes
 CERTAINTY = 0.5
@@ -53,6 +54,10 @@ class MarkedSession:
             raise ArithmeticError("an image broke the model")
         if HANGS in markers:
             threading.Event().wait()
+        if HANGS_LOCKED in markers:
+            ctypes.PyDLL(None).sleep(600)  # PyDLL keeps the lock while it calls
+        if CRASHES in markers:
+            ctypes.string_at(0)
         if EXITS in markers:
             os._exit(EXIT_STATUS)
         if self.seconds:

@@ -90,7 +90,7 @@ def test_what_is_added_is_served_with_labels_and_preprocessing(order: Order, tmp
     classifier = Classifier(served, EngineLoader(1))
     colours = np.zeros((3, 8, 8, 3), np.uint8)
     colours[[0, 1, 2], :, :, [2, 1, 0]] = 255  # red, green and blue as BGR, which is how images come
-    np.testing.assert_array_equal(classifier.probabilities(colours).argmax(axis=1), [0, 1, 2])
+    np.testing.assert_array_equal(classifier.probabilities(classifier.preprocess(colours)).argmax(axis=1), [0, 1, 2])
 
 
 def test_keras_class_index_is_taken_for_labels(order: Order, tmp_path: Path) -> None:

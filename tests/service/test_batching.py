@@ -1,18 +1,17 @@
-"""Batch forming and decoding: greedy, fair over models, and one bad payload harms no other."""
+"""Reading payloads: what the web side writes comes back, and one bad payload harms no other."""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from service.batching import BatchFormer, PayloadError, Queue, decode_batch, decode_payload
-from service.broker import Batch, ClaimedJob
+from service.batching import PayloadError, decode_batch, decode_payload
+from service.broker import ClaimedJob
 from service.images import encode_payload
 from service.repository import ServedModel
 
@@ -27,40 +26,6 @@ def payload(**changes: object) -> bytes:
 
 def job(uuid: str, data: bytes) -> ClaimedJob:
     return ClaimedJob(uuid=uuid, payload=data, attempts=0, deadline_s=30.0)
-
-
-class Waiting:
-    """A claimer with jobs of its own; like the broker, it goes through the queues in order."""
-
-    def __init__(self, **waiting: int) -> None:
-        self.waiting = waiting
-        self.asked: list[int] = []
-
-    def claim(self, max_batch: int, queues: Sequence[Queue] | None = None) -> Batch | None:
-        self.asked.append(max_batch)
-        for model, version in queues or ():
-            count = min(max_batch, self.waiting[model])
-            if count:
-                self.waiting[model] -= count
-                return Batch(str(len(self.asked)), model, version, [job(str(n), b"") for n in range(count)])
-        return None
-
-
-def test_a_batch_takes_what_waits_up_to_the_models_size() -> None:
-    former = BatchFormer(Waiting(a=5), {("a", "1"): 3})
-    assert [len(batch.jobs) for batch in iter(former.next, None)] == [3, 2]
-
-
-def test_models_of_equal_batch_size_are_asked_for_in_one_call() -> None:
-    waiting = Waiting(a=0, b=0)
-    assert BatchFormer(waiting, {("a", "1"): 8, ("b", "1"): 8}).next() is None
-    assert waiting.asked == [8]
-
-
-def test_a_busy_model_does_not_starve_one_of_another_batch_size() -> None:
-    former = BatchFormer(Waiting(busy=1000, rare=2), {("busy", "1"): 32, ("rare", "1"): 1})
-    order = [batch.model for _ in range(4) if (batch := former.next())]
-    assert order == ["busy", "rare", "busy", "rare"]
 
 
 def test_what_the_web_side_encodes_is_decoded_to_the_same_pixels() -> None:

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,7 @@ import redis
 import requests
 from PIL import Image
 
+from service.private_folder import private_folder
 from tests.service import marked_serve
 from tests.service.conftest import RedisServer
 from tests.service.marked_worker import HANGS, RAISES, SECONDS, write_repository
@@ -129,9 +131,13 @@ def test_requests_in_flight_are_answered_while_it_stops(models: Path) -> None:
         answers = [pool.submit(service.label, n) for n in range(8)]
         [socket_path] = service.temporary.glob("*/queue.sock")
         with redis.Redis(unix_socket_path=str(socket_path)) as client:
-            [accepted] = eventually(lambda: list(client.keys("*:accepted")), "requests are accepted")
-            eventually(lambda: client.hlen(accepted) + sum(one.done() for one in answers) == 8, "all of them are")
-            assert client.hlen(accepted) > 0, "some are still in flight"
+            [load] = eventually(lambda: list(client.keys("*:load")), "requests are accepted")
+
+            def in_flight() -> int:
+                return int(client.hget(load, "jobs") or 0)
+
+            eventually(lambda: in_flight() + sum(one.done() for one in answers) == 8, "all of them are")
+            assert in_flight() > 0
         service.process.process.terminate()
         assert [answer.result() for answer in answers] == [str(n) for n in range(8)]
         assert service.process.wait() == 0
@@ -166,11 +172,41 @@ def test_web_and_queue_server_are_started_again_when_they_are_killed(models: Pat
             eventually(lambda: service.post(5).ok, "it answers again")
 
 
-def test_everything_ends_when_the_supervisor_is_killed(models: Path) -> None:
+def test_when_gunicorns_master_is_killed_another_takes_over_its_socket_and_no_request_fails(models: Path) -> None:
+    with served(models, **{SECONDS: "0.01"}) as service, ThreadPoolExecutor(4) as pool:
+        [master] = service.parts("service.web")
+        orphans = list(children(master))
+        stopping = threading.Event()
+
+        def ask_on() -> int:
+            count = 0
+            while not stopping.is_set():
+                assert service.label(count % 10) == str(count % 10)
+                count += 1
+            return count
+
+        clients = [pool.submit(ask_on) for _ in range(4)]
+        os.kill(master, signal.SIGKILL)
+        eventually(lambda: not any(map(alive, orphans)), "its processes have ended")
+        [another] = eventually(lambda: service.parts("service.web"), "another master runs")
+        stopping.set()
+        assert all(client.result() for client in clients)
+        assert another != master
+        assert service.label(7) == "7"
+
+
+def test_everything_ends_when_the_supervisor_is_killed_and_the_next_start_clears_up(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with served(models) as service:
         processes = service.everything()
         service.process.process.kill()
         eventually(lambda: not any(map(alive, processes)), "all processes have ended")
+        [left] = service.temporary.iterdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(service.temporary))
+        with private_folder() as folder:
+            assert list(service.temporary.iterdir()) == [folder.path]
+        assert not left.exists()
 
 
 def test_the_parts_apart_share_a_given_server_and_a_killed_worker_is_replaced(
@@ -186,21 +222,24 @@ def test_the_parts_apart_share_a_given_server_and_a_killed_worker_is_replaced(
         assert len(service.everything()) == 3, "supervisor, web with one process"
         eventually(lambda: "serving" in workers.err, "the worker serves")
         answer = pool.submit(service.label, 4)
-        eventually(lambda: list(redis_server.client.scan_iter("*:claimed:*")), "the worker computes")
+        client = redis_server.client
+        [claimed] = eventually(lambda: list(client.keys("*:claimed:*")), "the worker is known")
+        eventually(lambda: client.hlen(claimed) > 1, "it holds the job")
         [worker] = children(workers.pid)
         os.kill(worker, signal.SIGKILL)
         # Far less than the lease of two seconds: the supervisor has seen it die.
-        eventually(lambda: not list(redis_server.client.scan_iter(f"*:lease:*-{worker}-*")), "reaped", patience_s=1)
+        eventually(lambda: not list(client.keys(f"*:lease:*-{worker}-*")), "reaped", patience_s=1)
         assert answer.result() == "4"
         assert workers.terminate() == 0
         assert not alive(worker)
 
 
-def test_a_port_in_use_is_one_clear_sentence_and_no_process(models: Path) -> None:
+@pytest.mark.parametrize("command", ["serve", "web"])
+def test_a_port_in_use_is_one_clear_sentence_and_no_process(models: Path, command: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        command = python("-m", "service.cli", "serve", "--port", str(port))
-        with running(command, models, {"BEAGLE_MODEL_REPOSITORY": str(models / "models")}) as process:
+        arguments = python("-m", "service.cli", command, "--port", str(port))
+        with running(arguments, models, {"BEAGLE_MODEL_REPOSITORY": str(models / "models")}) as process:
             assert process.wait() == 1
             assert process.err.strip().count("\n") == 0
             assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in process.err

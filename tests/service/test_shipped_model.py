@@ -69,7 +69,8 @@ def test_it_knows_at_least_994_in_1000_of_mnists_test_digits(monkeypatch: pytest
     monkeypatch.setenv(ENGINE_THREADS, "1")  # the loader sets it anew; so it is put back in the end
     classifier = Classifier(served, EngineLoader())
     batches = [
-        classifier.probabilities(images[first : first + ROWS, ..., None]) for first in range(0, len(images), ROWS)
+        classifier.probabilities(classifier.preprocess(images[first : first + ROWS, ..., None]))
+        for first in range(0, len(images), ROWS)
     ]
     labels = np.array([int(label) for label in served.labels])
     right = labels[np.concatenate(batches).argmax(axis=1)] == digits

@@ -65,6 +65,26 @@ def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
         assert 'died child=one status="killed by SIGKILL"' in supervisor.err
 
 
+@pytest.mark.parametrize(("death", "waits"), [(signal.SIGKILL, False), (signal.SIGSEGV, True)])
+def test_one_that_was_ready_starts_again_at_once_where_it_was_killed_and_did_not_crash(
+    tmp_path: Path, death: signal.Signals, waits: bool
+) -> None:
+    ready = f"from service.child import report_ready; report_ready('me'); {SLEEPER}"
+    code = f"""
+        service.child.FIRST_BACK_OFF_S = service.child.LONGEST_BACK_OFF_WHEN_READY_S = 600.0
+        sys.exit(Supervisor([child('one', {ready!r}, reports_ready=True)]).run())
+    """
+    with supervised(tmp_path, code) as supervisor:
+        [first] = eventually(lambda: pids_of(supervisor), "the child is ready")
+        os.kill(first, death)
+        eventually(lambda: "died child=one" in supervisor.err, "its death was seen")
+        if waits:
+            assert supervisor.terminate() == 0
+            assert len(pids_of(supervisor)) == 1
+        else:
+            eventually(lambda: len(pids_of(supervisor)) == 2, "it runs again")
+
+
 def test_it_gives_up_loudly_on_a_child_that_dies_at_once_every_time(tmp_path: Path) -> None:
     code = f"""
         specs = [child('good', {SLEEPER!r}), child('bad', "import sys; print('-', flush=True); sys.exit(3)")]
@@ -98,11 +118,53 @@ def test_a_child_that_became_ready_before_it_died_is_never_given_up(tmp_path: Pa
     dies = "from service.child import report_ready; report_ready('me')"
     code = f"""
         spec = child('mortal', {dies!r}, reports_ready=True)
-        Supervisor([spec], on_death=lambda spec, report: print('died', report, flush=True)).run()
+        Supervisor([spec], on_death=lambda spec, report, crashed: print('died', report, flush=True)).run()
     """
     with supervised(tmp_path, code) as supervisor:
         eventually(lambda: supervisor.out.count("died me") > 5, "six deaths, each with the child's report")
         assert alive(supervisor.pid)
+
+
+@pytest.mark.parametrize(
+    ("death", "crashed"),
+    [
+        ("import ctypes; ctypes.string_at(0)", True),
+        ("os.abort()", True),
+        ("os._exit(3)", True),
+        ("os._exit(0)", True),
+        ("os.kill(os.getpid(), signal.SIGKILL)", False),
+        ("os.kill(os.getpid(), signal.SIGTERM)", False),
+    ],
+)
+def test_whether_a_child_crashed_or_was_killed_is_told_with_its_death(
+    tmp_path: Path, death: str, crashed: bool
+) -> None:
+    dies = f"import os, signal; from service.child import report_ready; report_ready('me'); {death}"
+    code = f"""
+        spec = child('mortal', {dies!r}, reports_ready=True)
+        Supervisor([spec], on_death=lambda spec, report, crashed: print('crashed', crashed, flush=True)).run()
+    """
+    with supervised(tmp_path, code) as supervisor:
+        eventually(lambda: supervisor.out.count(f"crashed {crashed}") > 1, "two deaths were told")
+        assert f"crashed {not crashed}" not in supervisor.out
+
+
+def test_a_child_whose_program_is_gone_is_given_up_though_it_once_was_ready(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    dies = f"""#!{sys.executable}
+import os, sys
+sys.path.insert(0, {os.getcwd()!r})
+from service.child import report_ready
+os.unlink(__file__)
+report_ready("me")
+"""
+    program.write_text(dies)
+    program.chmod(0o755)
+    code = f"sys.exit(Supervisor([ChildSpec('once', [{str(program)!r}], reports_ready=True)]).run())"
+    with supervised(tmp_path, code) as supervisor:
+        assert supervisor.wait() == 1
+        assert supervisor.err.count("died child=once") == 1
+        assert "gives up: a child cannot be started child=once times=5 last=" in supervisor.err
 
 
 def test_a_child_that_dies_before_it_is_ready_counts_as_failed_however_long_it_took(tmp_path: Path) -> None:

@@ -14,13 +14,14 @@ import pytest
 from PIL import Image
 
 from service.broker import Waiting, WebBroker, WorkerBroker, connect, worker_name
+from service.child import crashed
 from service.images import encode_payload
 from service.repository import ModelRepository
 from service.watchdog import HUNG
 from service.worker import CANNOT_SERVE, WRONG_SETTINGS
 from tests.service import marked_worker
 from tests.service.conftest import RedisServer
-from tests.service.marked_worker import EXITS, HANGS, NOT_FINITE, RAISES, write_repository
+from tests.service.marked_worker import CRASHES, EXITS, HANGS, HANGS_LOCKED, NOT_FINITE, RAISES, write_repository
 from tests.service.processes import Running, eventually, python, running
 
 DEADLINE_S = 20.0
@@ -48,7 +49,9 @@ class Service:
 
     def bury(self, worker: Running) -> None:
         """Do what a supervisor does that saw a worker die: its jobs return at once."""
-        WorkerBroker(connect(self.url)).reap_worker(worker_name(worker.pid))
+        status = worker.process.poll()
+        assert status is not None
+        WorkerBroker(connect(self.url)).reap_worker(worker_name(worker.pid), crashed=crashed(status))
 
     def submit(self, marker: int, model: str = "marked", top_k: int = 1) -> Waiting:
         pixels = np.zeros((2, 2), np.uint8)
@@ -125,18 +128,23 @@ def test_a_payload_that_is_no_image_is_answered_with_an_error_and_harms_no_other
     assert label(good) == "4"
 
 
-def test_a_worker_whose_model_hangs_ends_itself_and_another_answers(redis_server: RedisServer, tmp_path: Path) -> None:
-    with serving(redis_server.url, tmp_path, compute_limit_s=0.5) as service:
-        stuck = service.submit(HANGS)
-        for attempt in range(3):  # twice alone, after that it is given up
-            others = [service.submit(n) for n in range(3)] if attempt else []
+@pytest.mark.parametrize(
+    ("marker", "status", "said"),
+    [(HANGS, HUNG, "a thread hangs"), (HANGS_LOCKED, 1, "Timeout"), (CRASHES, -signal.SIGSEGV, "serving")],
+)
+def test_a_culprit_gets_its_error_within_two_attempts_and_the_others_their_answers(
+    redis_server: RedisServer, tmp_path: Path, marker: int, status: int, said: str
+) -> None:
+    with serving(redis_server.url, tmp_path, compute_limit_s=0.3) as service:
+        waiting = [service.submit(marker if n == 2 else n) for n in range(4)]
+        for _ in range(2):  # in company, alone
             worker = service.worker(ready=False)
-            assert worker.wait() == HUNG
-            assert "computing hangs" in worker.err
+            assert worker.wait() == status
+            assert said in worker.err
             service.bury(worker)
-        assert answer(stuck)["error"]["code"] == "model_failed"
+        assert answer(waiting[2])["error"]["code"] == "model_failed"
         service.worker()
-        assert [label(one) for one in others] == ["0", "1", "2"]
+        assert [label(one) for n, one in enumerate(waiting) if n != 2] == ["0", "1", "3"]
 
 
 def test_a_killed_worker_loses_no_request(service: Service) -> None:
@@ -150,7 +158,7 @@ def test_a_killed_worker_loses_no_request(service: Service) -> None:
 
 def test_an_image_that_ends_the_process_takes_no_other_with_it(service: Service) -> None:
     waiting = [service.submit(EXITS if n == 5 else n % 10) for n in range(16)]
-    for _ in range(3):  # in a batch, alone, alone again
+    for _ in range(2):  # in a batch, alone
         worker = service.worker(ready=False)
         assert worker.wait() == marked_worker.EXIT_STATUS
         service.bury(worker)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from service.broker import Batch, BrokerUnavailable, WorkerBroker
+from service.broker import Batch, BrokerUnavailable, Waiting, WorkerBroker
 
 MODEL = ("digits", "1")
 
@@ -23,12 +23,12 @@ def until(condition: Callable[[], object], seconds: float = 5.0) -> object:
         time.sleep(0.005)
 
 
-def claimed(worker: WorkerBroker, most: int = 32, seconds: float = 5.0) -> Batch:
+def claimed(worker: WorkerBroker, seconds: float = 5.0) -> Batch:
     """The next batch, waited for."""
 
     def claim() -> Batch | None:
         try:
-            return worker.claim(most)
+            return worker.claim()
         except BrokerUnavailable:
             return None
 
@@ -37,24 +37,30 @@ def claimed(worker: WorkerBroker, most: int = 32, seconds: float = 5.0) -> Batch
     return batch
 
 
+def accepted(waiting: Waiting) -> Waiting:
+    """The same, once a server has taken it; raises its refusal."""
+    waiting.accepted()
+    return waiting
+
+
 def answers(batch: Batch) -> dict[str, bytes]:
     """An answer to each job that tells its payload."""
     return {job.uuid: b"answer to " + job.payload for job in batch.jobs}
 
 
 @contextmanager
-def answering(worker: WorkerBroker, most: int = 32) -> Iterator[None]:
+def answering(worker: WorkerBroker) -> Iterator[None]:
     """Answers everything, in a thread."""
     stop = threading.Event()
 
     def work() -> None:
+        batch: Batch | None = None
         while not stop.is_set():
             try:
-                batch = worker.claim(most)
                 if batch is None:
-                    worker.wait(0.2)
+                    batch = worker.wait(0.2)
                 else:
-                    worker.finish(batch, answers(batch), seconds=0.0)
+                    batch = worker.finish(batch, answers(batch), seconds=0.0, claim=True).next
             except BrokerUnavailable:
                 stop.wait(0.02)
 

@@ -1,16 +1,21 @@
 """Connections of the hot path: kept open, given up when they broke, never mixing up answers."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from service.broker.connections import Connections
 from tests.service.conftest import RedisServer
 
+from .answering import until
+
 
 def connections_to(server: RedisServer, most: int = 2, patience_s: float = 0.05) -> Connections:
-    client = redis.Redis(unix_socket_path=str(server.socket), protocol=2)
+    client = redis.Redis(unix_socket_path=str(server.socket), protocol=2, retry=Retry(NoBackoff(), 0))
     return Connections(client.connection_pool, most, patience_s)
 
 
@@ -62,11 +67,38 @@ def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one(redis_serve
     connections.close()
 
 
-def test_more_callers_than_connections_are_refused_after_a_while(redis_server: RedisServer) -> None:
-    connections = connections_to(redis_server, most=1)
-    connections._lendable.acquire()
-    with pytest.raises(redis.exceptions.ConnectionError, match="in use"):
-        connections.call("PING")
-    connections._lendable.release()
-    assert connections.call("PING") in (b"PONG", True, "PONG")
+def test_more_callers_than_connections_wait_for_one_and_are_refused_after_a_while(redis_server: RedisServer) -> None:
+    connections = connections_to(redis_server, most=1, patience_s=0.2)
+    with ThreadPoolExecutor(1) as pool:
+        for blocked_s, fits in ((0.1, True), (0.5, False)):
+            blocked = pool.submit(connections.call, "BLPOP", "nothing there", blocked_s)
+            until(lambda: redis_server.client.info("clients")["blocked_clients"])
+            if fits:
+                assert connections.call("PING") == b"PONG"
+            else:
+                with pytest.raises(redis.exceptions.ConnectionError, match="in use"):
+                    connections.call("PING")
+            assert blocked.result() is None
+    assert connections.call("PING") == b"PONG"
+    connections.close()
+
+
+def test_connections_that_broke_make_room_for_new_ones(new_redis_server: Callable[..., RedisServer]) -> None:
+    server = new_redis_server()
+    connections = connections_to(server, most=2)
+    for _ in range(3):
+        assert connections.call("PING") == b"PONG"
+        server.stop()
+        for _ in range(3):
+            with pytest.raises(redis.exceptions.ConnectionError):
+                connections.call("PING")
+        server.start()
+    assert connections.call("PING") == b"PONG"
+    connections.close()
+
+
+def test_a_large_command_and_a_large_answer_pass_whole(redis_server: RedisServer) -> None:
+    connections = connections_to(redis_server)
+    for size in (1, 65_535, 65_536, 65_537, 3_000_000):
+        assert connections.call("ECHO", b"x" * size) == b"x" * size
     connections.close()

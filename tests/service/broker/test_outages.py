@@ -19,26 +19,26 @@ from service.broker import (
     worker_name,
 )
 
-from .answering import answering, answers, claimed, until
+from .answering import accepted, answering, answers, claimed, until
 
 # Claims one batch, says so, waits for a line, answers, and tells what came of it.
 WORKER = """
 import sys
 from service.broker import WorkerBroker, connect
 worker = WorkerBroker(connect(sys.argv[1]), lease_ms=600, heartbeat_ms=100)
-worker.serve([("digits", "1")])
+worker.serve({("digits", "1"): 32})
 batch = None
 while batch is None:
-    worker.wait(1)
-    batch = worker.claim(32)
+    batch = worker.wait(1)
 print("claimed", flush=True)
 sys.stdin.readline()
-print(worker.finish(batch, {job.uuid: b"late" for job in batch.jobs}, seconds=0), flush=True)
+print(worker.finish(batch, {job.uuid: b"late" for job in batch.jobs}, seconds=0).accepted, flush=True)
 """
 
 
-def submit(web, payload: bytes = b"x", **options):
-    return web.submit("digits", "1", payload, **{"deadline_s": 20, **options})
+def submit(web, payload: bytes = b"x", **options) -> Waiting:
+    """A job that was accepted; raises what it was refused with."""
+    return accepted(web.submit("digits", "1", payload, **{"deadline_s": 20, **options}))
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_worker_that_was_seen_to_die_is_reaped_at_once(redis_server, worker_pr
     supervisor = WorkerBroker(connect(redis_server.url))
     assert supervisor.reap_worker(worker_name(worker_process.pid)) == 1
     assert supervisor.reap_worker(worker_name(worker_process.pid)) == 0
-    supervisor.serve([("digits", "1")])
+    supervisor.serve({("digits", "1"): 32})
     assert claimed(supervisor, seconds=0.5).jobs[0].attempts == 1
     supervisor.close()
 
@@ -98,9 +98,9 @@ def test_an_answer_whose_hint_is_lost_is_found(redis_server, partitions, new_web
     web, worker = new_web(partitions), new_worker(partitions)
     waiting = submit(web)
     batch = claimed(worker)
-    accepted = partitions[0].start + "accepted"
-    entry = redis_server.client.hget(accepted, waiting.uuid)
-    redis_server.client.hset(accepted, waiting.uuid, entry.rpartition(b" ")[0] + b" elsewhere")
+    held = f"{partitions[0].start}claimed:{worker.worker_id}"
+    entry = redis_server.client.hget(held, waiting.uuid)
+    redis_server.client.hset(held, waiting.uuid, entry.rpartition(b" ")[0] + b" elsewhere")
     worker.finish(batch, answers(batch), seconds=0)
     began = time.monotonic()
     assert waiting.result() == b"answer to x"
@@ -150,20 +150,20 @@ def test_everything_starts_while_the_server_is_away(new_redis_server, new_web, n
     with pytest.raises(BrokerUnavailable):
         submit(web)
     with pytest.raises(BrokerUnavailable):
-        worker.claim(1)
+        worker.claim()
     with pytest.raises(BrokerUnavailable):
         worker.wait(1)
     assert not web.status().reachable
     server.start()
     with answering(worker):
 
-        def accepted():
+        def taken():
             try:
                 return submit(web)
             except BrokerUnavailable:
                 return None
 
-        assert until(accepted).result() == b"answer to x"
+        assert until(taken).result() == b"answer to x"
 
 
 def test_a_job_that_was_cancelled_while_the_server_was_away_is_deleted_when_it_is_back(

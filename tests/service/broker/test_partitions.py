@@ -6,7 +6,7 @@ import pytest
 
 from service.broker import BrokerUnavailable, connect
 
-from .answering import answering, answers, claimed, until
+from .answering import accepted, answering, answers, claimed, until
 
 
 @pytest.mark.parametrize(
@@ -21,12 +21,12 @@ from .answering import answering, answers, claimed, until
 def test_a_url_becomes_a_partition_whose_name_hides_the_password(url, name) -> None:
     (partition,) = connect(url)
     assert partition.name == name
-    assert partition.start == "beagle:1:{p}:"
+    assert partition.start == "beagle:2:{p}:"
 
 
 def test_several_urls_are_separated_by_commas() -> None:
     url = "redis://a,redis+sentinel://s1:1,s2:2/main,redis://a?partition=second"
-    assert [partition.start for partition in connect(url)] == ["beagle:1:{p}:"] * 2 + ["beagle:1:{second}:"]
+    assert [partition.start for partition in connect(url)] == ["beagle:2:{p}:"] * 2 + ["beagle:2:{second}:"]
     assert [partition.index for partition in connect(url)] == [0, 1, 2]
 
 
@@ -53,17 +53,17 @@ def two(redis_server) -> str:
 
 def test_jobs_are_spread_and_a_worker_serves_all(redis_server, new_web, new_worker) -> None:
     web = new_web(connect(two(redis_server)))
-    waiting = [web.submit("digits", "1", b"%d" % i, deadline_s=20) for i in range(8)]
+    waiting = [accepted(web.submit("digits", "1", b"%d" % i, deadline_s=20)) for i in range(8)]
     for tag in ("one", "two"):
-        assert redis_server.client.llen(f"beagle:1:{{{tag}}}:digits:1:queue:normal") == 4
-    worker = new_worker(connect(two(redis_server)))
+        assert redis_server.client.llen(f"beagle:2:{{{tag}}}:digits:1:queue:normal") == 4
+    worker = new_worker(connect(two(redis_server)), most=2)
     for _ in range(4):
-        batch = claimed(worker, 2)
-        assert worker.finish(batch, answers(batch), seconds=0) == 2
+        batch = claimed(worker)
+        assert worker.finish(batch, answers(batch), seconds=0).accepted == 2
     assert [one.result() for one in waiting] == [b"answer to %d" % i for i in range(8)]
 
 
-def test_an_idle_worker_hears_the_bell_of_every_partition(redis_server, new_web, new_worker) -> None:
+def test_an_idle_worker_is_handed_the_jobs_of_every_partition(redis_server, new_web, new_worker) -> None:
     web, worker = new_web(connect(two(redis_server))), new_worker(connect(two(redis_server)))
     web.status()
     with answering(worker):
@@ -87,7 +87,7 @@ def test_a_partition_that_is_away_holds_nothing_up(redis_server, new_redis_serve
     gone = new_redis_server()
     urls = f"{gone.url},{redis_server.url}"
     web, worker = new_web(connect(urls)), new_worker(connect(urls))
-    stranded = [web.submit("digits", "1", b"%d" % i, deadline_s=20) for i in range(4)]
+    stranded = [accepted(web.submit("digits", "1", b"%d" % i, deadline_s=20)) for i in range(4)]
     gone.stop()
     web.admit("digits", "1", 20)
     with answering(worker):
@@ -114,4 +114,4 @@ def test_no_reachable_partition_is_an_error_of_its_own(new_redis_server, new_web
 
     until(refused, 1)
     with pytest.raises(BrokerUnavailable):
-        web.submit("digits", "1", b"x", deadline_s=20)
+        web.submit("digits", "1", b"x", deadline_s=20).result()

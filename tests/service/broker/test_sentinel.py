@@ -12,7 +12,7 @@ from service.broker import BrokerUnavailable, connect
 from tests.service.conftest import RedisServer, server_binary
 from tests.service.processes import free_port
 
-from .answering import answering, until
+from .answering import accepted, answering, until
 
 
 @pytest.fixture
@@ -55,17 +55,17 @@ def test_a_failover_loses_no_accepted_job(
     until(lambda: master.client.info("replication")["connected_slaves"] == 1, 15)
     url = f"redis+sentinel://{new_sentinel(ports[0])}/main"
     web, worker = new_web(connect(url)), new_worker(connect(url))
-    waiting = [web.submit("digits", "1", b"%d" % i, deadline_s=30) for i in range(10)]
+    waiting = [accepted(web.submit("digits", "1", b"%d" % i, deadline_s=30)) for i in range(10)]
     master.stop()
     began = time.monotonic()
     with answering(worker):
         assert [one.result() for one in waiting] == [b"answer to %d" % i for i in range(10)]
 
-        def accepted() -> object:
+        def taken() -> object:
             try:
-                return web.submit("digits", "1", b"new", deadline_s=20)
+                return accepted(web.submit("digits", "1", b"new", deadline_s=20))
             except BrokerUnavailable:
                 return None
 
-        assert until(accepted, 20).result() == b"answer to new"
+        assert until(taken, 20).result() == b"answer to new"
     assert time.monotonic() - began < 20

@@ -86,24 +86,34 @@ class AnsweringWorker:
         self._answer = answer
         self._stop = threading.Event()
         self._broker = WorkerBroker(connect(url))
-        self._broker.serve([("digits", "1"), ("digits", "2"), ("cats", "1")])
+        self._broker.serve({("digits", "1"): 8, ("digits", "2"): 8, ("cats", "1"): 8})
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            if self.held.is_set():
-                self._stop.wait(0.01)
-                continue
             try:
-                batch = self._broker.claim(8)
+                if self.held.is_set():
+                    self._hold()
+                    continue
+                batch = self._broker.wait(0.05)
                 if batch is None:
-                    self._broker.wait(0.05)
+                    continue
+                if self.held.is_set():
+                    self._broker.give_back(batch)
                     continue
                 self.seen += len(batch.jobs)
                 self._broker.finish(batch, {job.uuid: self._answer(job) for job in batch.jobs}, seconds=0.001)
             except BrokerUnavailable:
                 self._stop.wait(0.05)
+
+    def _hold(self) -> None:
+        """Take nothing until it is let go; a claim withdraws a worker that waits to be handed something."""
+        batch = self._broker.claim()
+        if batch is not None:
+            self._broker.give_back(batch)
+        while self.held.is_set() and not self._stop.wait(0.01):
+            pass
 
     def close(self) -> None:
         """Stop it."""
