@@ -175,6 +175,8 @@ class WebBroker:
         if waiting.deadline - time.monotonic() < SHORTEST_RESUBMISSION_S:
             return
         choices = [partition] if partition else [p for p in self._partitions if p.index != waiting.partition]
+        if not choices:
+            return  # this server is the only one: what it knew is asked for when it is back
         Resubmission(waiting, choices, self._id, self._limits, self._give_up).send()
 
     def _give_up(self, waiting: Waiting, index: int) -> None:

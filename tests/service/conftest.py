@@ -36,9 +36,11 @@ class RedisServer:
         client: a client for looking at what lies in it.
     """
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, binary: Path | None = None) -> None:
+        """`options` of the server's command line; `binary`: its program, in place of the one under test."""
         # Not tmp_path: the names of Unix sockets are limited to about 100 characters.
         self._folder = Path(tempfile.mkdtemp(prefix="beagle-redis-"))
+        self._binary = str(binary or server_binary())
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self.socket = self._folder / "redis.sock"
@@ -47,8 +49,8 @@ class RedisServer:
         self.start()
 
     def start(self) -> None:
-        """Start it, empty, and wait until it answers."""
-        command = [server_binary(), "--port", "0", "--unixsocket", str(self.socket), "--save", "", "--appendonly", "no"]
+        """Start it, empty unless its options say otherwise, and wait until it answers."""
+        command = [self._binary, "--port", "0", "--unixsocket", str(self.socket), "--save", "", "--appendonly", "no"]
         self._process = subprocess.Popen(
             [*command, "--dir", str(self._folder), *self._options],
             stdout=subprocess.DEVNULL,

@@ -107,6 +107,21 @@ def test_an_answer_whose_hint_is_lost_is_found(redis_server, partitions, new_web
     assert time.monotonic() - began < 3
 
 
+def test_the_only_server_may_be_away_for_longer_than_a_second_without_a_word_of_failure(
+    new_redis_server, new_web, new_worker, caplog
+) -> None:
+    server = new_redis_server()
+    web, worker = new_web(connect(server.url)), new_worker(connect(server.url))
+    waiting = submit(web)
+    server.stop()
+    began = time.monotonic()
+    until(lambda: time.monotonic() - began > 2.5, seconds=5)  # by then its jobs would move to another server
+    server.start()
+    with answering(worker):
+        assert waiting.result() == b"answer to x"
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 def test_jobs_are_submitted_again_when_the_server_lost_everything(
     redis_server, partitions, new_web, new_worker
 ) -> None:
