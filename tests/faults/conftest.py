@@ -15,6 +15,7 @@ from tests.service.conftest import _shared_server, redis_server
 __all__ = ["_shared_server", "redis_server"]
 
 DEFAULT_SEED = 4
+DEFAULT_MINUTES = 0.2
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,8 +32,8 @@ def _chosen(config: pytest.Config, option: str, variable: str) -> str | None:
 
 @pytest.fixture(scope="session")
 def fault_minutes(pytestconfig: pytest.Config) -> float:
-    """For how long to play everything at once; 0: not at all."""
-    return float(_chosen(pytestconfig, "--fault-minutes", "BEAGLE_FAULT_MINUTES") or 0)
+    """For how long to play everything at once."""
+    return float(_chosen(pytestconfig, "--fault-minutes", "BEAGLE_FAULT_MINUTES") or DEFAULT_MINUTES)
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +42,7 @@ def fault_seed(pytestconfig: pytest.Config, fault_minutes: float) -> int:
     given = _chosen(pytestconfig, "--fault-seed", "BEAGLE_FAULT_SEED")
     if given is not None:
         return int(given)
-    return random.randrange(2**32) if fault_minutes else DEFAULT_SEED
+    return random.randrange(2**32) if fault_minutes > DEFAULT_MINUTES else DEFAULT_SEED
 
 
 @pytest.fixture(scope="session")
