@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pybase64
@@ -30,6 +31,13 @@ FORMATS = (
 _BEGINNINGS = {b"\x89PNG": "PNG", b"GIF8": "GIF", b"RIFF": "WEBP"}
 _BEGINNINGS |= {b"\xff\xd8\xff" + marker: "JPEG" for marker in (b"\xdb", b"\xe0", b"\xe1", b"\xe2", b"\xee")}
 BAND_PIXELS = 1024 * 1024
+# Of what Pillow decodes in Python: up to 6 microseconds a pixel, and the interpreter's lock is held.
+MAX_PYTHON_PIXELS = 1920 * 1088
+_QUICK_IN_PYTHON = frozenset({"MSP", "SGI16"})
+# A JPEG may go over its picture again and again, in a few bytes each time. Encoders do so about ten times.
+MAX_SCANS = 100
+# Bytes times pixels of a JPEG below which so many scans could take no more than seconds: they are not counted.
+_HARMLESS = 10**11
 
 _WHITE = 255
 _OPAQUE = 255
@@ -86,6 +94,7 @@ def open_image(data: bytes, limits: ImageLimits) -> Image.Image:
     if image.width < 1 or image.height < 1:
         raise ServiceError("image_unreadable", f"the image has no pixels: {image.width}x{image.height}")
     limits.check_pixels(image.width, image.height)
+    _check_effort(image, data)
     return image
 
 
@@ -165,6 +174,32 @@ def _open_known(data: bytes) -> Image.Image | None:
         raise
     except Exception:  # the long way says what is wrong
         return None
+
+
+def _check_effort(image: Image.Image, data: bytes) -> None:
+    """Refuse what takes far longer to decode than its pixels tell."""
+    pixels = image.width * image.height
+    if image.format in ("JPEG", "MPO"):
+        if pixels * len(data) > _HARMLESS and (scans := _count_scans(data)) > MAX_SCANS:
+            raise ServiceError("image_unreadable", f"a JPEG may have up to {MAX_SCANS} scans, this one has {scans}")
+    elif pixels > MAX_PYTHON_PIXELS and any(map(_is_slow, getattr(image, "tile", ()))):
+        raise ServiceError(
+            "image_too_many_pixels",
+            f"a {image.format} image of this kind may have up to {MAX_PYTHON_PIXELS} pixels, "
+            f"it has {image.width}x{image.height}",
+        )
+
+
+def _is_slow(tile: Sequence[Any]) -> bool:
+    return tile[0] in Image.DECODERS and tile[0] not in _QUICK_IN_PYTHON
+
+
+def _count_scans(data: bytes) -> int:
+    # A scan begins with FF DA 00; what else is in a file has these bytes once in 16 MiB.
+    values = np.frombuffer(data, np.uint8)
+    begins = (values[:-2] == 0xFF) & (values[1:-1] == 0xDA)
+    begins &= values[2:] == 0
+    return int(np.count_nonzero(begins))
 
 
 def _open_any(data: bytes, limits: ImageLimits) -> Image.Image:

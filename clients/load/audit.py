@@ -126,6 +126,7 @@ def audit(ledger: Ledger, windows: Iterable[FaultWindow] = (), rules: Rules = Ru
     verdicts: Counter[Verdict] = Counter()
     lost = ledger.missing
     broken = bare_refusals = late = malformed = outside = outside_ok = unsent = 0
+    last_sent = -math.inf
     for row in ledger.rows():
         verdict = row.verdict
         if row.ending == Ending.UNSENT:
@@ -146,6 +147,8 @@ def audit(ledger: Ledger, windows: Iterable[FaultWindow] = (), rules: Rules = Ru
         if is_prediction and not touched and verdict != Verdict.HUNG_UP:
             outside += 1
             outside_ok += verdict == Verdict.OK
+        if is_prediction and verdict != Verdict.HUNG_UP:
+            last_sent = max(last_sent, row.sent)
         if is_prediction and verdict == Verdict.OK:
             found.recovers(row)
             late += rules.deadline_s is not None and row.ended - row.sent > rules.deadline_s
@@ -166,9 +169,12 @@ def audit(ledger: Ledger, windows: Iterable[FaultWindow] = (), rules: Rules = Ru
         failures.append(f"outside fault windows {share:.2%} were right, expected {rules.ok_share:.2%}")
     if p99 > rules.recovery_p99_s:
         failures.append(f"recovery took {p99:.2f} s at p99, expected {rules.recovery_p99_s:g} s")
+    failures += [f"never recovered from {name}" for name in found.unrecovered(last_sent)]
     requests = len(ledger) - unsent + ledger.missing
     if not requests:
         failures.append("nothing was sent")
+    elif not verdicts[Verdict.OK] and verdicts[Verdict.HUNG_UP] < requests:
+        failures.append("nothing was right")
     return Audit(
         requests=requests,
         ok=verdicts[Verdict.OK],
@@ -226,6 +232,10 @@ class _Windows:
         while self._unrecovered and self._unrecovered[0].window.began < row.sent:
             recovered = self._unrecovered.popleft()
             recovered.recovered_s = row.ended - recovered.window.began
+
+    def unrecovered(self, last_sent: float) -> list[str]:
+        """Name those over before the last request was sent, after which no answer was right."""
+        return [each.window.name for each in self._unrecovered if each.window.ended < last_sent]
 
 
 def _percentile(latencies: Latencies, percent: float) -> float:

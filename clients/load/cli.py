@@ -88,7 +88,8 @@ def main(arguments: Sequence[str], **options: Any) -> None:
     A URL is http://HOST, https://HOST or unix:/SOCKET; without a path it is that of /predict. Of several URLs each
     is taken in turns.
 
-    Exit status: 0 if all is fine, 1 if something was lost, wrong or failed, 2 if the command line is wrong.
+    Exit status: 0 if all is fine, 1 if something was lost, wrong or failed (with --ledger: if the audit did not
+    pass), 2 if the command line is wrong.
     """
     urls = [each for each in arguments if _is_url(each)]
     paths = [each for each in dict.fromkeys(arguments) if not _is_url(each)]

@@ -184,7 +184,7 @@ def _garbage(start: bytes, form: str, image: bytes) -> bytes:
     return b"\x16\x03\x01 not a request\r\n\r\n"
 
 
-_CUT_STATUSES = frozenset({400, 408, 413, 499, 504})
+_CUT_STATUSES = frozenset({400, 408, 413, 504})
 _TOO_LARGE = frozenset({400, 413, 431})
 _UNSUPPORTED = frozenset({415})
 

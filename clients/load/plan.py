@@ -73,6 +73,8 @@ class Plan:
             raise ValueError(
                 f"expected clients of a closed loop or the rate of an open one, got {self.clients} and {self.rate:g}"
             )
+        if not self.rate < math.inf:
+            raise ValueError(f"rate: expected a finite number of requests a second, got {self.rate:g}")
         if not self.forms or set(self.forms) - set(FORMS):
             raise ValueError(f"expected forms among {', '.join(FORMS)}, got {', '.join(self.forms) or 'none'}")
         for name in ("hang_up_share", "malformed_share"):
@@ -84,11 +86,13 @@ class Plan:
         for name in ("warm_up_s", "hang_up_after_s", "back_off_s"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name):g}")
+        if self.deadline_ms is not None and not self.deadline_ms > 0:
+            raise ValueError(f"deadline_ms: expected more than 0, got {self.deadline_ms:g}")
         if self.requests is not None and self.requests < 1:
             raise ValueError(f"requests: expected 1 or more, got {self.requests}")
         if any(not weight > 0 for weight in self.priorities.values()):
             raise ValueError(f"expected weights of priorities above 0, got {dict(self.priorities)}")
-        for part in (part for header in self.headers for part in header):
+        for part in (*(part for header in self.headers for part in header), *self.priorities):
             if "\r" in part or "\n" in part or not part.isascii():
                 raise ValueError(f"expected headers in ASCII, on one line, got {part!r}")
         kinds(self.malformed_kinds)

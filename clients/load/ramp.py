@@ -82,6 +82,7 @@ def ramp(plan: Plan, by: str, on_step: Callable[[Step], None] | None = None, run
         if by == "rate":
             report = run(replace(plan, clients=0, rate=load, seed=plan.seed + len(steps)))
             is_borne = report.goodput >= _KEEPS_UP * report.rate and report.within_deadline >= _IN_TIME
+            is_borne = is_borne and (plan.requests is not None or _was_sent(load, report))
         else:
             report = run(replace(plan, clients=int(load), rate=0.0, seed=plan.seed + len(steps)))
             is_borne = report.within_deadline >= _IN_TIME
@@ -92,6 +93,12 @@ def ramp(plan: Plan, by: str, on_step: Callable[[Step], None] | None = None, run
 
     knee = _highest_rate(step, plan.rate or FIRST_RATE) if by == "rate" else _fewest_clients(step, plan.clients or 1)
     return Ramp(by, tuple(steps), knee)
+
+
+def _was_sent(rate: float, report: Report) -> bool:
+    """Whether as many requests were sent as chance allows: who cannot send them learns nothing of the service."""
+    due = rate * report.seconds
+    return report.planned >= due - 4 * math.sqrt(due)
 
 
 def _highest_rate(step: Callable[[float], Step], first: float) -> Step | None:

@@ -20,6 +20,8 @@ from clients.load.targets import Target
 _SWEEP_S = 0.1
 _REFUSED_PAUSE_S = 0.05
 _MOST_OPENING = 32
+# After so many requests answers have their turn, and the end: more may be due at once than can be sent.
+_MOST_A_TURN = 64
 
 
 class Traffic:
@@ -222,7 +224,9 @@ class OpenLoop(Traffic):
 
     def _send_due(self) -> None:
         now = time.monotonic()
-        while self._next_at <= now and not self._is_stopped:
+        for _ in range(_MOST_A_TURN):
+            if self._next_at > now or self._is_stopped:
+                break
             self._launch(self._next_at)
             self._next_at = self._began + next(self._arrivals)
         if not self._is_stopped:

@@ -11,8 +11,6 @@ from .load import PartitionLoad
 from .partitions import Partition
 
 REFRESH_AGE_S = 0.05
-# A state that has room may be a little older: the submission decides finally.
-USABLE_AGE_S = 1.0
 LONGEST_WAIT_S = 5.0
 
 
@@ -37,13 +35,12 @@ class ObservedLoad:
         self._request: _Request | None = None
 
     def known(self) -> PartitionLoad | None:
-        """The load as it was at most a second ago, without waiting; None where that is unknown."""
-        age_s = time.monotonic() - self._seen
-        if age_s > REFRESH_AGE_S:
-            if age_s > USABLE_AGE_S:
-                return None
-            if self._request is None:
-                self._ask()
+        """The load as it was last, without waiting; None where nothing is known, or the server was away.
+
+        It may be old, where nobody asked for long: enough to admit by, since the submission decides finally.
+        """
+        if time.monotonic() - self._seen > REFRESH_AGE_S and self._request is None:
+            self._ask()
         return self._load
 
     def get(self, max_age_s: float) -> PartitionLoad:

@@ -15,10 +15,12 @@ from service.repository import ServedModel
 # Below both of these an image is decoded in less time than handing it to a thread and back would save others.
 INLINE_BYTES = 16 * 1024
 INLINE_PIXELS = 128 * 128
+# Only of these formats: others hold images of sizes that their heads do not tell (icons), or are decoded slowly.
+INLINE_FORMATS = frozenset({"PNG", "JPEG", "GIF", "WEBP"})
 # Few, since each may hold a whole decoded image: up to 4 bytes times the limit of pixels.
 LARGE_IMAGES_AT_ONCE = max(2, min(4, os.cpu_count() or 1))
 
-Check = Callable[[], None]
+Check = Callable[[], object]
 
 
 def is_gevent_patched() -> bool:
@@ -60,7 +62,7 @@ class Decoder:
             ServiceError: invalid_base64, and the image_… codes of `service.images`.
         """
         opened = self._opened(upload) if len(upload) <= INLINE_BYTES else None
-        if opened is not None and opened.width * opened.height <= INLINE_PIXELS:
+        if opened is not None and opened.format in INLINE_FORMATS and opened.width * opened.height <= INLINE_PIXELS:
             return self._encode(opened, model, top_k)
 
         def work() -> bytes:

@@ -41,6 +41,8 @@ def failed(error: Exception, environ: WSGIEnvironment) -> Answer:
         log_failure(environ, told.code, told.status, str(error), exc_info=error)
     else:
         log_failure(environ, told.code, told.status, told.message)
+        if told.code == "client_gone":  # 499 is no status of HTTP, and who shut down only one side still reads
+            told = ServiceError("bad_request", "the client shut its side of the connection down before the answer")
     return Answer(told.status, told.body(), told.headers)
 
 

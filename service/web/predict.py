@@ -85,18 +85,17 @@ def _compute(
         gone = True
         _cancel(waiting)
 
-    def check_wanted() -> None:
+    def check_wanted() -> float:
         if gone:
             raise ServiceError("client_gone", "the client hung up")
-        request.check_deadline()
+        return request.check_deadline()
 
     try:
         with context.watcher.watching(request.environ.get("gunicorn.socket"), on_gone):
             # All are decoded before the first is submitted: a request with one bad image costs no worker anything.
             payloads = [context.decoder.payload(image, model, top_k, check_wanted) for image in upload.images]
             for payload in payloads:
-                check_wanted()
-                left_s = request.deadline - time.monotonic()
+                left_s = check_wanted()
                 job = context.broker.submit(model.name, model.version, payload, deadline_s=left_s, priority=priority)
                 waiting.append(job)
             check_wanted()

@@ -82,10 +82,12 @@ class PredictionRequest:
             raise self._too_large()
         return piece
 
-    def check_deadline(self) -> None:
-        """Raise ServiceError deadline_exceeded once the deadline has passed."""
-        if time.monotonic() >= self.deadline:
+    def check_deadline(self) -> float:
+        """Return the seconds that are left, above 0; raise ServiceError deadline_exceeded once there are none."""
+        left_s = self.deadline - time.monotonic()
+        if left_s <= 0:
             raise ServiceError("deadline_exceeded", "the deadline passed before the images were submitted")
+        return left_s
 
     def _next_piece(self, size: int) -> bytes:
         if self._received:  # the first piece is here, or on its way

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import re
+import reprlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -30,6 +31,8 @@ PLAIN_FORM_BYTES = 4 * MIB
 # Of other forms: the most fields, and bytes in those that are no files.
 MAX_FIELDS = 1000
 MAX_FIELD_BYTES = 500_000
+# Of fields that are not ours so many are named in an error.
+_NAMES_TOLD = 10
 
 _PLAIN_BOUNDARY = re.compile(r'multipart/form-data; ?boundary=("?)([^\s";\\]+)\1', re.IGNORECASE)
 _PLAIN_HEAD = re.compile(
@@ -103,7 +106,9 @@ def chosen_top_k(request: PredictionRequest, upload: Upload, model: ServedModel)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-        raise ServiceError("invalid_parameter", f"top_k: expected a whole number, 1 to {most}, got {value!r}")
+        # Shortened: JSON may hold anything there, as large as a body may be.
+        got = reprlib.repr(value)
+        raise ServiceError("invalid_parameter", f"top_k: expected a whole number, 1 to {most}, got {got}")
     return value
 
 
@@ -146,6 +151,11 @@ def _not_empty(data: bytes) -> bytes:
     if not data:
         raise ServiceError("image_empty", "the image has no bytes")
     return data
+
+
+def _shortened(names: list[str]) -> str:
+    more = ", …" if len(names) > _NAMES_TOLD else ""
+    return ", ".join(map(reprlib.repr, names[:_NAMES_TOLD])) + more
 
 
 def _check_count(count: int) -> None:
@@ -197,7 +207,7 @@ def _read_form(form: _Form, limits: ImageLimits) -> Upload:
     files = form.files.getlist(FIELD)
     if not files:
         fields = sorted({*form.files, *form.form})
-        got = "fields " + ", ".join(map(repr, fields)) if fields else "no field"
+        got = f"fields {_shortened(fields)}" if fields else "no field"
         raise ServiceError("image_missing", f"expected a file in the field {FIELD!r}, got {got}")
     _check_count(len(files))
     images = []

@@ -170,12 +170,20 @@ def test_a_body_that_nginx_refuses_gets_an_error_in_the_form_of_the_service(bala
 
 def test_what_is_no_http_gets_an_error_in_the_form_of_the_service(balanced: Balanced) -> None:
     host, _, port = balanced.url.removeprefix("http://").partition(":")
-    for head in (b"\x16\x03\x01 no request\r\n\r\n", b"GET /healthz HTTP/1.1\r\nno header\r\n\r\n"):
+    for head in (
+        b"\x16\x03\x01 no request\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nno header\r\n\r\n",
+        b"GET /healthz HTTP/9.9\r\n\r\n",
+        b"TRACE /healthz HTTP/1.1\r\nHost: here\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: unheard-of\r\n\r\n",
+        b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: here\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: here\r\nX: " + b"x" * 40_000 + b"\r\n\r\n",
+    ):
         with socket.create_connection((host, int(port)), TIMEOUT_S) as client:
             client.sendall(head)
             answer = http.client.HTTPResponse(client)
             answer.begin()
-            assert answer.status == 400
+            assert answer.status == 400, head[:60]
             assert json.loads(answer.read())["error"]["code"] == "bad_request"
 
 

@@ -84,6 +84,8 @@ class Overloaded:
             found.append(f"the median for normal is above that for low: {medians}")
         if len(self.latencies.get("low", ())) < LEAST_LOW_SHARE * total:
             found.append(f"low priority starves: {len(self.latencies.get('low', ()))} of {total} predictions")
+        if self.late:
+            found.append(f"{self.late} accepted requests were not answered by their deadline")
         return found
 
 

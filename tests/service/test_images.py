@@ -139,6 +139,21 @@ def test_pixels_are_counted_before_any_is_decoded(monkeypatch: pytest.MonkeyPatc
     assert code_of(saved(Image.new("1", (1100, 1000)))) == "image_too_many_pixels"
 
 
+def test_a_jpeg_that_goes_over_its_picture_again_and_again_is_refused() -> None:
+    file = saved(Image.new("L", (3000, 3000), 100), "JPEG", progressive=True)
+    scan = file[file.rindex(b"\xff\xda") : -2]
+    for extra in (0, 20):
+        assert open_image(file[:-2] + scan * extra + file[-2:], ImageLimits()).size == (3000, 3000)
+    assert code_of(file[:-2] + scan * 2000 + file[-2:], ImageLimits()) == "image_unreadable"
+
+
+def test_what_is_decoded_in_python_may_have_fewer_pixels() -> None:
+    plain = b"P2 %d %d 1 " + b"1 " * 64
+    assert code_of(plain % (3000, 3000), ImageLimits()) == "image_too_many_pixels"
+    assert code_of(plain % (8, 9), ImageLimits()) == "image_truncated"
+    assert open_image(saved(Image.new("L", (3000, 3000)), "PPM"), ImageLimits()).size == (3000, 3000)
+
+
 def test_an_icon_that_hides_a_larger_image_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
     limits = ImageLimits(max_bytes=1_000_000, max_pixels=10_000)

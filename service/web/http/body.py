@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import sys
 import time
@@ -178,9 +179,13 @@ class ChunkedBody(ArrivingBody):
         self._trailer_bytes = -1  # of the fields after the last chunk; below 0 before it has come
 
     def _fetch(self) -> bytes:
+        # What frames the chunks is no progress: sent byte by byte it would hold out for hours.
+        give_up = time.monotonic() + (self._client.gettimeout() or math.inf)
         while not self.is_complete:
             self.is_broken = True
             pieces = self._take_apart() if self._raw else []
+            if not pieces and not self.is_complete and time.monotonic() > give_up:
+                raise TimeoutError("nothing of the body came but what frames it")
             self.is_broken = False
             if pieces:
                 return b"".join(pieces)

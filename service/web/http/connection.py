@@ -172,6 +172,8 @@ class Connection:
         if body.following:
             self._following = body.following
         self._body = _NO_BODY  # an idle connection holds none
+        if not response.keep_alive and self._has_sent():
+            self._linger()
         return response.keep_alive
 
     def _read_head(self) -> bytes | None:

@@ -135,6 +135,20 @@ def test_what_never_recovers_says_so() -> None:
     assert seen.recovered_s is None
 
 
+def test_what_never_recovers_while_requests_are_sent_does_not_pass() -> None:
+    away = FaultWindow("queue server away", 1500.0, 1501.0)
+    assert audited(answered(503), windows=(away,), rules=Rules(ok_share=0.9)).failures == (
+        "never recovered from queue server away",
+    )
+    assert audited(answered(503), {}, windows=(away,), rules=Rules(ok_share=0.9)).passed
+
+
+def test_where_nothing_was_right_it_does_not_pass() -> None:
+    ledger = Ledger()
+    ledger.add(exchange(0, **answered(503)))
+    assert audit(ledger, (FaultWindow("all the time", 0.0, 1e9),)).failures == ("nothing was right",)
+
+
 def test_an_empty_ledger_does_not_pass() -> None:
     assert audit(Ledger()).failures == ("nothing was sent",)
 

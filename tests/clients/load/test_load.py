@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
@@ -290,6 +291,13 @@ def test_an_open_loop_counts_what_it_could_not_send() -> None:
     assert outcome.report.within_deadline < 0.5
 
 
+def test_an_open_loop_of_more_than_can_be_sent_ends_in_time_and_hears_the_answers() -> None:
+    with serving() as (url, _):
+        report = run(Plan([url], NumberedPictures(), rate=1e7, duration_s=0.3, connections=16))
+    assert report.statuses["200"] > 1
+    assert report.planned < 1e6
+
+
 def test_goodput_leaves_out_what_came_after_the_time_was_up() -> None:
     outcome = load(lambda number: Deed(after_s=0.3), rate=100.0, duration_s=0.6)
     answered_in_time = sum(row.ended - outcome.rows[0].planned < 0.6 for row in outcome.rows)
@@ -310,6 +318,9 @@ def test_goodput_leaves_out_what_came_after_the_time_was_up() -> None:
         ({"clients": 1, "requests": 0}, "requests: expected 1 or more"),
         ({"clients": 1, "priorities": {"high": 0}}, "expected weights of priorities above 0"),
         ({"clients": 1, "headers": [("X-A", "1\r\nX-B: 2")]}, "expected headers in ASCII"),
+        ({"clients": 1, "priorities": {"high\r\nX-B: 2": 1}}, "expected headers in ASCII"),
+        ({"clients": 1, "deadline_ms": math.nan}, "deadline_ms: expected more than 0"),
+        ({"rate": math.inf}, "rate: expected a finite number"),
         ({"clients": 1, "malformed_kinds": ["odd"]}, "expected kinds among"),
     ],
 )

@@ -46,6 +46,12 @@ def test_by_rate_answers_that_are_too_late_count_as_none() -> None:
     assert 0.95 * 700 <= found.knee.load <= 700
 
 
+def test_by_rate_what_could_not_be_sent_was_not_borne() -> None:
+    found = ramp(PLAN, "rate", run=lambda plan: report(min(plan.rate, 3000), min(plan.rate, 3000)))
+    assert found.knee is not None
+    assert found.knee.load <= 3000 + 4 * 3500**0.5
+
+
 def test_by_clients_the_knee_is_the_fewest_with_nearly_the_best_goodput() -> None:
     found = ramp(PLAN, "clients", run=answering(1000))
     assert found.knee is not None

@@ -142,6 +142,22 @@ def test_a_deadline_that_cannot_be_met_is_refused_with_the_time_it_needs(partiti
     submit(web, deadline_s=4.5)  # 4 jobs of 2 s over 4 workers, and its own batch
 
 
+def test_what_higher_priorities_would_hold_up_beyond_its_deadline_is_refused(partitions, new_web, new_worker) -> None:
+    web, worker = new_web(partitions), new_worker(partitions)
+    submit(web)
+    batch = claimed(worker)
+    worker.finish(batch, answers(batch), seconds=0.1)
+    submit(web, priority="low", deadline_s=0.7)
+    submit(web, priority="low", deadline_s=0.7)  # one of low priority is before it, nothing of a higher one
+    submit(web, priority="high")  # a whole batch, whose like may follow for as long as it takes
+    with pytest.raises(QueueFull) as refused:
+        submit(web, priority="low", deadline_s=2.0)
+    # Two before it and its own batch have one turn of eight each, a tenth is for error.
+    assert refused.value.retry_after == pytest.approx(max(1.0, 1.1 * (17 * 0.1 + 8 * 0.1) - 2.0), abs=0.2)
+    submit(web, priority="low", deadline_s=3.0)
+    submit(web, priority="high", deadline_s=0.7)
+
+
 def test_a_slow_batch_shuts_nobody_out_while_nothing_waits(partitions, new_web, new_worker) -> None:
     web, worker = new_web(partitions), new_worker(partitions)
     submit(web)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import time
 from typing import Any
 
 import pytest
@@ -22,6 +23,9 @@ class Pieces:
     def __init__(self, pieces: list[bytes]) -> None:
         self.left = b"".join(pieces)
         self._sizes = [len(piece) for piece in pieces if piece]
+
+    def gettimeout(self) -> None:
+        return None
 
     def recv(self, most: int) -> bytes:
         size = min(most, self._sizes.pop(0)) if self._sizes else most
@@ -136,3 +140,27 @@ def test_read1_waits_for_one_piece_at_most(chunked: bool) -> None:
         read += piece
     assert read == b"abcdefghi"
     assert body.is_complete
+
+
+@pytest.mark.parametrize("raw", [b"5;" + b"x" * 100, b"0\r\nX: " + b"y" * 100], ids=["chunk", "trailer"])
+def test_what_only_frames_a_body_does_not_hold_it_open(raw: bytes) -> None:
+    class Dripping:
+        """Brings a byte each time, within the timeout."""
+
+        def __init__(self) -> None:
+            self.left = raw
+
+        def gettimeout(self) -> float:
+            return 0.05
+
+        def recv(self, most: int) -> bytes:
+            time.sleep(0.01)
+            piece, self.left = self.left[:1], self.left[1:]
+            return piece
+
+    client: Any = Dripping()
+    body, _ = body_of(None, b"", client, False)
+    with pytest.raises(TimeoutError, match="frames"):
+        body.read1()
+    assert body.is_broken
+    assert len(client.left) > 50

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -50,6 +51,14 @@ def test_a_large_image_that_nobody_waits_for_is_not_decoded(upload: bytes, monke
     monkeypatch.setattr(decoder, "prepare_image", lambda *_: pytest.fail("decoded"))
     with pytest.raises(ServiceError, match="hung up"):
         Decoder(ImageLimits()).payload(upload, MODEL, 1, unwanted)
+
+
+def test_an_icon_is_not_decoded_at_once_for_it_may_hide_a_large_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = png(7, (128, 128))
+    icon = b"icns" + struct.pack(">I", len(held) + 16) + b"ic07" + struct.pack(">I", len(held) + 8) + held
+    monkeypatch.setattr(decoder, "prepare_image", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(ServiceError, match="hung up"):
+        Decoder(ImageLimits()).payload(icon, MODEL, 1, unwanted)
 
 
 def test_few_large_images_are_decoded_at_once_and_whether_one_is_wanted_is_asked_when_its_turn_comes() -> None:

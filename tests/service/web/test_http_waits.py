@@ -97,6 +97,14 @@ def test_the_application_answers_before_the_body_has_come(odd_server: OddServer)
         assert time.monotonic() - started < PATIENCE.discard_s + 3
 
 
+def test_a_last_answer_arrives_whole_though_more_was_sent_than_is_read(odd_server: OddServer) -> None:
+    with odd_server.connect() as connection:
+        connection.sendall(get(b"/large", CLOSE))
+        assert connection.recv(1, socket.MSG_PEEK)  # it is being answered
+        connection.sendall(get(b"/size"))
+        assert len(received(connection).partition(b"\r\n\r\n")[2]) == LARGE
+
+
 def test_a_body_that_the_application_cannot_read_is_not_its_failure(odd_server: OddServer) -> None:
     before = len(odd_server.lines)
     malformed = odd_server.exchange(get(b"/size", CHUNKED, method=b"POST") + b"zz\r\n")

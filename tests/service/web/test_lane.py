@@ -217,8 +217,37 @@ def test_for_a_client_that_hung_up_nothing_is_decoded_or_submitted(
     context = dataclasses.replace(app.extensions[EXTENSION], watcher=Leaving())
     builder = EnvironBuilder(path="/predict", method="POST", data=png(7, (300, 300)), content_type="image/png")
     answer = answer_prediction(context, builder.get_environ())
-    assert (answer.status, json.loads(answer.body)["error"]["code"]) == (499, "client_gone")
+    # Seen by none but those that shut down only one side.
+    assert (answer.status, json.loads(answer.body)["error"]["code"]) == (400, "bad_request")
     assert broker.submitted == []
+
+
+def test_a_deadline_that_passes_just_before_the_submission_is_a_504(
+    new_app_over: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = Broker(*[OK] * 20)
+    app = new_app_over(broker)
+    passing = iter(range(1_000_000))
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(passing)))  # a second for each look at the clock
+    statuses = {post(app, headers={"X-Deadline-Ms": f"{seconds}000"}).status_code for seconds in range(1, 20)}
+    assert statuses == {200, 504}
+    assert all(each["deadline_s"] > 0 for each in broker.submitted)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (json.dumps({"image": "", "top_k": "x" * 1_000_000}), "application/json"),
+        (json.dumps({"image": "", "top_k": ["x" * 1000] * 1000}), "application/json"),
+        ("".join(f'--b\r\nContent-Disposition: form-data; name="{i:01000}"\r\n\r\n\r\n' for i in range(900)) + "--b--",
+         "multipart/form-data; boundary=b"),
+    ],
+    ids=["text", "list", "fields"],
+)  # fmt: skip
+def test_errors_do_not_repeat_megabytes(new_app_over: Callable[..., Flask], data: str, kind: str) -> None:
+    response = new_app_over(Broker()).test_client().post("/predict", data=data, content_type=kind)
+    assert response.status_code == 400
+    assert len(response.data) < 1000
 
 
 def test_other_paths_and_methods_are_flasks(new_app_over: Callable[..., Flask]) -> None:
