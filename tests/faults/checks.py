@@ -56,8 +56,8 @@ def culprits_were_found_out(outcome: Outcome) -> Iterator[str]:
         most = MOST_ATTEMPTS_LOCKED if marker is Marker.HANGS_LOCKED else MOST_ATTEMPTS
         if attempts[row.picture] > most:
             yield f"an image that {marker.name} was taken on {attempts[row.picture]} times, expected at most {most}"
-    if not sent:
-        yield "no image that breaks the model was sent"
+    if missing := [marker.name for marker in Marker if not sent[marker]]:
+        yield f"no image was sent that {', '.join(missing)}"
     batches = [numbers for _, _, numbers in outcome.work.computed]
     if not any(sum(Marker.of(number) is not None for number in numbers) > 1 for numbers in batches):
         yield "no two images that break the model were in one batch"

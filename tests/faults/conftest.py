@@ -15,7 +15,7 @@ from tests.service.conftest import _shared_server, redis_server
 __all__ = ["_shared_server", "redis_server"]
 
 DEFAULT_SEED = 4
-DEFAULT_MINUTES = 0.2
+DEFAULT_MINUTES = 0.3
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

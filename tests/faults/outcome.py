@@ -15,7 +15,7 @@ from tests.faults.faults import Strikes
 from tests.faults.worklog import Work
 
 LATE = 504
-ENOUGH_DEATHS = 3
+ENOUGH_DEATHS = 5
 
 
 @dataclass
@@ -102,6 +102,8 @@ class Outcome:
         found = list(self.audit.failures)
         if self.lost and not self.audit.lost:
             found.append(f"{self.lost} accepted requests had no answer by their deadline")
+        if self.audit.bare_refusals:
+            found.append(f"{self.audit.bare_refusals} refusals had no Retry-After")
         if not self.strikes.hurting:
             bad = [row for row in self.rows if row.verdict in (Verdict.UNAVAILABLE, Verdict.FAILED)]
             if bad:
@@ -115,7 +117,9 @@ class Outcome:
         if twice:
             found.append(f"{len(twice)} jobs had two finishes accepted, such as {twice[0]}")
         if len(self.deaths) >= ENOUGH_DEATHS and not self.recoveries:
-            found.append(f"none of {len(self.deaths)} workers that died held a job: this proves nothing")
+            found.append(
+                f"of {len(self.deaths)} workers that died none held a job that was answered: this proves nothing"
+            )
         if self.recovery(0.99) > self.recovery_limit_s:
             found.append(f"recovery took {self.recovery(0.99):.2f} s, expected at most {self.recovery_limit_s:g} s")
         return found

@@ -69,10 +69,11 @@ class Scenario:
         began = time.monotonic()
         ledger = Ledger()
         faults = self.faults()
+        struck_s = max(0.0, (self.seconds if seconds is None else seconds) - FULL_PACE_S)
         with Lookout(deployment.connect) as lookout, Load(self._plan(deployment, seed), ledger) as load:
             _pause(FULL_PACE_S)
-            with Strikes(deployment, faults, seed) as strikes:
-                _pause(max(0.0, (self.seconds if seconds is None else seconds) - FULL_PACE_S))
+            with Strikes(deployment, faults, seed, struck_s) as strikes:
+                _pause(struck_s)
             load.stop()
         complaints = _recovered(deployment)
         lookout.look()
@@ -88,7 +89,7 @@ class Scenario:
             leftovers=sorted(lookout.faulty),
             looks=lookout.looks,
             growth=grown(before, names.__getitem__, Allowance(descriptors=2 * connections + 8)),
-            complaints=complaints + deployment.complaints(),
+            complaints=[*complaints, *deployment.complaints(), *(f"{name} never struck" for name in strikes.unstruck)],
             recovery_limit_s=self.recovery_s,
             checks=self.checks,
         )
