@@ -123,6 +123,10 @@ local function take_batch(worker, at, given_before)
       queue, closed = ARGV[i], false
       local most = tonumber(ARGV[i + 1])
       fill(order[first], most)
+      if closed and #batch == 0 then
+        -- Only ahead: its turn has come. What else waits would keep the worker claiming ahead, and this for ever.
+        return nil
+      end
       if #batch > 0 then
         for other = first + 1, 3 do
           fill(order[other], most)
@@ -152,6 +156,10 @@ local function claim(worker, at, place)
     return 'lapsed'
   end
   local given, awaited = match(place, '^(%d+) (%d+)$')
+  -- A call that was given up and repeated may still arrive, long after: what it took nobody would know of.
+  if tonumber(number) < math.max(given, awaited) then
+    return {}
+  end
   local lists = {}
   for i = at + 5, #ARGV, 2 do
     local list, last = START .. ARGV[i] .. ':queue:', #lists

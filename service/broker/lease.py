@@ -39,11 +39,13 @@ class Lease:
 
     Attributes:
         awaits: whether a job may be handed over, as far as is known here.
+        away: whether the server could not be reached when it was tried last; the heartbeat goes on trying.
     """
 
     def __init__(self, partition: Partition, worker_id: str, lease_ms: int, heartbeat_ms: int) -> None:
         self.partition = partition
         self.awaits = False
+        self.away = False
         self._worker_id = worker_id
         self._lease_ms = lease_ms
         self._heartbeat_s = heartbeat_ms / 1000
@@ -53,7 +55,7 @@ class Lease:
         self._next_number = 1
         self._cost_told: dict[tuple[str, str], float] = {}
         self._closing = threading.Event()
-        self._away = False
+        self._forsaken = False
         self._thread: threading.Thread | None = None
 
     def serve(self, max_batches: Mapping[str, int]) -> None:
@@ -64,7 +66,7 @@ class Lease:
             try:
                 self._announce()
             except BrokerUnavailable as error:
-                self._note_away(error)
+                self.note_away(error)
             if self._thread is None:
                 name = f"broker heartbeat {self.partition.index}"
                 self._thread = threading.Thread(target=self._beat, name=name, daemon=True)
@@ -73,6 +75,8 @@ class Lease:
     def claim(self, mode: Mode) -> Batch | None:
         """Claim a batch; after a lost answer, the batch of then."""
         with self._lock:
+            if self._forsaken:
+                self._begin_anew()
             for _ in range(2):
                 reply = self.partition.run("claim", self._worker_id, *self._claim_arguments(mode))
                 if reply != b"lapsed":
@@ -154,6 +158,12 @@ class Lease:
                 if time.monotonic() >= until or self._closing.wait(RETRY_S):
                     raise
 
+    def forsake(self) -> None:
+        """Give up all that is held: the server has been away for longer than the lease, and others are there."""
+        with self._lock:
+            self._lose_all()
+            self._forsaken = True  # should the lease have outlived the absence, it must not keep these jobs
+
     def _finished(self, batch: Batch, answers: Iterable[str], reply: list[Any]) -> Finished:
         self._release(batch, answers)
         accepted, refused, *claimed = reply
@@ -201,15 +211,21 @@ class Lease:
 
     def _begin_anew(self) -> None:
         """Taken for dead: give up all that was held, then announce again under an empty name."""
-        logger.warning("the lease on %s ran out; %d batches are lost", self.partition.name, len(self._open))
+        if not self._forsaken:
+            logger.warning("the lease on %s ran out; %d batches are lost", self.partition.name, len(self._open))
+        self._lose_all()
+        # Nobody may have noticed yet; what this worker held must not become its own again unseen.
+        mode = "left" if self._forsaken else "lapsed"
+        self.partition.run("reap", mode, self._worker_id, 0, GIVEN_UP)
+        self._announce()
+        self._forsaken = False
+
+    def _lose_all(self) -> None:
         for batch, _ in self._open.values():
             batch.lost = True
         self._open.clear()
         self.awaits = False
         self._next_number += 1  # a mail that is still on its way is void
-        # Nobody may have noticed yet; what this worker held must not become its own again unseen.
-        self.partition.run("reap", "lapsed", self._worker_id, 0, GIVEN_UP)
-        self._announce()
 
     def _beat(self) -> None:
         wait_s = 0.0
@@ -217,21 +233,22 @@ class Lease:
             wait_s = self._heartbeat_s
             try:
                 with self._lock:
-                    if self.partition.run("renew", self._worker_id, self._lease_ms) == 0:
+                    if self._forsaken or self.partition.run("renew", self._worker_id, self._lease_ms) == 0:
                         self._begin_anew()
                 reaped, returned, dead = self.partition.run("reap", "lapsed", "", REAPER_PAUSE_MS, GIVEN_UP)
                 if reaped:
                     logger.warning("reaped %d workers: %d jobs returned, %d given up", reaped, returned, dead)
-                if self._away:
+                if self.away:
                     logger.info("%s is reachable again", self.partition.name)
-                    self._away = False
+                    self.away = False
             except BrokerUnavailable as error:
-                self._note_away(error)
+                self.note_away(error)
                 wait_s = RETRY_S
             except Exception:  # a worker without a heartbeat would be taken for dead
                 logger.exception("the heartbeat on %s failed and goes on", self.partition.name)
 
-    def _note_away(self, error: BrokerUnavailable) -> None:
-        if not self._away:
+    def note_away(self, error: BrokerUnavailable) -> None:
+        """The server could not be reached just now."""
+        if not self.away:
             logger.warning("%s", error)
-            self._away = True
+            self.away = True

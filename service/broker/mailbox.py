@@ -25,7 +25,7 @@ class Slot:
 
     def __init__(self, partition: Partition, worker_id: str) -> None:
         self.partition = partition
-        self._pool = partition.listening_client(LONGEST_WAIT_S).connection_pool
+        self._pool = partition.listening_client().connection_pool
         self._pop = pack(("BLPOP", f"{partition.start}mail:{worker_id}", LONGEST_WAIT_S))
         self._wire: Wire | None = None
         self._asked_at: float | None = None
@@ -78,17 +78,21 @@ class Slot:
         """Have the server send the next mail, if it does not already; raises BrokerUnavailable."""
         now = time.monotonic()
         try:
-            if self._asked_at is not None and now > self._asked_at + LONGEST_WAIT_S + PATIENCE_S:
-                raise redis.exceptions.TimeoutError("no reply in time")
+            # What came while nobody waited, such as during a long computation, lies there still.
             if self._wire is None:
                 self._wire = Wire(self._pool)
                 self._wire.unblock()
+            elif self._is_late(now) and not (self.has_come or _ready(self._wire, select.POLLIN, 0)):
+                raise redis.exceptions.TimeoutError("no reply in time")
             if self._asked_at is None:
                 self._send(self._wire, self._pop)
                 self._asked_at = now
         except (redis.exceptions.RedisError, OSError) as error:
             raise self._broken(error) from error
         return self._wire
+
+    def _is_late(self, now: float) -> bool:
+        return self._asked_at is not None and now > self._asked_at + LONGEST_WAIT_S + PATIENCE_S
 
     @property
     def has_come(self) -> bool:
@@ -136,8 +140,8 @@ class Mailbox:
         """As `Partition.run` of that partition, for a script after which mail is waited for."""
         return self._slots[index].run(script, *arguments)
 
-    def wait(self, timeout_s: float) -> list[tuple[int, bytes]]:
-        """Wait until something is handed over, at most `timeout_s` seconds.
+    def wait(self, timeout_s: float, indexes: Sequence[int]) -> list[tuple[int, bytes]]:
+        """Wait until something is handed over by these partitions, at most `timeout_s` seconds.
 
         Returns:
             (index of the partition, mail) of all that came; empty where nothing came in time, or a connection broke.
@@ -146,7 +150,7 @@ class Mailbox:
             BrokerUnavailable: no partition can be reached.
         """
         until = time.monotonic() + timeout_s
-        slots = self._slots
+        slots = [self._slots[index] for index in indexes]
         while True:
             slots, wires = self._reachable(slots)
             mails = []

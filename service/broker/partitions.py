@@ -242,9 +242,9 @@ class Partition:
             return BrokerUnavailable(f"{self.name} cannot serve now: {text}")
         return error
 
-    def listening_client(self, longest_wait_s: float) -> redis.Redis:
-        """A client with a connection of its own, for commands that block up to `longest_wait_s` seconds."""
-        return self._make_client(longest_wait_s + self._timeout_s, self._timeout_s, 1)
+    def listening_client(self) -> redis.Redis:
+        """A client with a connection of its own, for who keeps the time of commands that block."""
+        return self._make_client(self._timeout_s, self._timeout_s, 1)
 
     def check(self) -> None:
         """See that the server is one to rely on; done at the first use, and by who wants to know at start-up.

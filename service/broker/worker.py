@@ -95,12 +95,13 @@ class WorkerBroker:
         with self._lock:
             if self._kept:
                 return self._kept.popleft()
-            if not all(lease.awaits for lease in self._leases):
+            indexes = self._reachable()
+            if not all(self._leases[index].awaits for index in indexes):
                 batch = self._take(Mode.WAIT)
                 if batch is not None:
                     return batch
         try:
-            mails = self._mailbox.wait(timeout_s)
+            mails = self._mailbox.wait(timeout_s, indexes)
         except BrokerUnavailable:
             self._look_next_time()
             raise
@@ -122,20 +123,28 @@ class WorkerBroker:
         for lease in self._leases:
             lease.awaits = False
 
+    def _reachable(self) -> list[int]:
+        """Partitions to ask, beginning with the one whose turn it is: while one is there, those that are away are left
+        to their heartbeats, since each try may cost a second in which the others are not listened to."""
+        order = [(self._first + offset) % len(self._leases) for offset in range(len(self._leases))]
+        return [index for index in order if not self._leases[index].away] or order
+
     def _take(self, mode: Mode) -> Batch | None:
         failures: list[BrokerUnavailable] = []
-        for offset in range(len(self._leases)):
-            index = (self._first + offset) % len(self._leases)
+        indexes = self._reachable()
+        for index in indexes:
             try:
                 batch = self._leases[index].claim(mode)
             except BrokerUnavailable as error:
+                if len(self._leases) > 1:
+                    self._leases[index].note_away(error)
                 failures.append(error)
                 continue
             if batch is not None:
                 self._first = (index + 1) % len(self._leases)
                 self._withdraw()
                 return batch
-        if len(failures) == len(self._leases):
+        if len(failures) == len(indexes):
             raise failures[0]
         return None
 
@@ -145,8 +154,10 @@ class WorkerBroker:
             if lease.awaits:
                 try:
                     batch = lease.claim(Mode.LOOK)
-                except BrokerUnavailable:
-                    continue  # what is handed over there is found by the next claim
+                except BrokerUnavailable as error:
+                    lease.awaits = False  # what is handed over there is found by the next claim
+                    lease.note_away(error)
+                    continue
                 if batch is not None:
                     self._kept.append(batch)
 
@@ -161,21 +172,31 @@ class WorkerBroker:
                 the thread that waits.
 
         Raises:
-            BrokerUnavailable: Redis was away for as long as the lease.
+            BrokerUnavailable: Redis was away for as long as the lease, and there is no other partition; where there
+                is, the batch is lost.
         """
         lease = self._leases[batch.partition]
         if not claim:
-            return lease.finish(batch, answers, seconds)
+            return self._finish_one(lease, batch, answers, seconds)
         if len(self._leases) == 1:
             with self._lock:
                 return lease.finish(batch, answers, seconds, partial(self._mailbox.run, 0))
-        finished = lease.finish(batch, answers, seconds)  # and then it is another partition's turn
+        finished = self._finish_one(lease, batch, answers, seconds)  # and then it is another partition's turn
         with self._lock:
             try:
                 following = self._kept.popleft() if self._kept else self._take(Mode.WAIT)
             except BrokerUnavailable:
                 following = None  # the next call meets it
         return finished._replace(next=following)
+
+    def _finish_one(self, lease: Lease, batch: Batch, answers: Mapping[str, bytes], seconds: float) -> Finished:
+        try:
+            return lease.finish(batch, answers, seconds)
+        except BrokerUnavailable:
+            if len(self._leases) == 1:
+                raise
+            lease.forsake()  # the other partitions' jobs must not wait for this one's return
+            return Finished(0, tuple(answers), None)
 
     def give_back(self, batch: Batch, uuids: Iterable[str] | None = None) -> None:
         """Return jobs of a batch, all by default, to the head of their queue; it does not count as an attempt."""

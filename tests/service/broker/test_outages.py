@@ -16,6 +16,7 @@ from service.broker import (
     Waiting,
     WorkerBroker,
     connect,
+    mailbox,
     worker_name,
 )
 
@@ -244,3 +245,68 @@ def test_garbage_in_the_reply_list_leaves_nobody_waiting(redis_server, partition
     garbage.execute()
     worker.finish(batch, answers(batch), seconds=0)
     assert waiting.result() == b"answer to x"
+
+
+def test_a_server_that_hangs_does_not_deafen_the_workers_to_the_others(new_redis_server, new_web, new_worker) -> None:
+    here, hanging = new_redis_server(), new_redis_server()
+    worker = new_worker(connect(f"{here.url},{hanging.url}?partition=q"))
+    web = new_web(connect(here.url))
+    with answering(worker):
+        submit(web).result()
+        os.kill(hanging.pid, signal.SIGSTOP)
+        try:
+            for _ in range(2):
+                submit(web).result()  # as long as it takes to notice
+            began, slowest = time.monotonic(), 0.0
+            while (at := time.monotonic()) < began + 2.5:
+                submit(web).result()
+                slowest = max(slowest, time.monotonic() - at)
+                time.sleep(0.02)  # else there is no wait to be cut short
+            assert slowest < 0.5  # a try to reach the other costs a second
+        finally:
+            os.kill(hanging.pid, signal.SIGCONT)
+        other = new_web(connect(f"{hanging.url}?partition=q"))
+        until(lambda: other.status().live_workers)
+        assert submit(other).result() == b"answer to x"
+
+
+def test_a_batch_of_a_server_that_is_gone_does_not_hold_its_worker_up(new_redis_server, new_web, new_worker) -> None:
+    here, gone = new_redis_server(), new_redis_server()
+    worker = new_worker(connect(f"{here.url},{gone.url}?partition=q"), lease_ms=300, heartbeat_ms=100)
+    submit(new_web(connect(f"{gone.url}?partition=q")))
+    batch = claimed(worker)
+    gone.stop()
+    job = submit(new_web(connect(here.url)), b"here")
+    finished = worker.finish(batch, answers(batch), seconds=0, claim=True)
+    assert batch.lost
+    assert finished.refused == tuple(answers(batch))
+    worker.finish(finished.next, answers(finished.next), seconds=0)
+    assert job.result() == b"answer to here"
+
+
+def test_jobs_of_a_worker_that_gave_up_on_a_server_are_back_when_it_returns(
+    new_redis_server, new_web, new_worker
+) -> None:
+    here, hanging = new_redis_server(), new_redis_server()
+    # A lease that outlives the absence.
+    worker = new_worker(connect(f"{here.url},{hanging.url}?partition=q"), lease_ms=60_000, heartbeat_ms=100)
+    web = new_web(connect(f"{hanging.url}?partition=q"))
+    job = submit(web)
+    batch = claimed(worker)
+    worker._leases[batch.partition].forsake()
+    assert worker.finish(batch, answers(batch), seconds=0).accepted == 0
+    with answering(worker):
+        assert job.result() == b"answer to x"
+
+
+def test_a_wait_after_a_long_computation_is_no_outage(monkeypatch, partitions, new_web, new_worker) -> None:
+    monkeypatch.setattr(mailbox, "LONGEST_WAIT_S", 0.1)
+    monkeypatch.setattr(mailbox, "PATIENCE_S", 0.1)
+    web, worker = new_web(partitions), new_worker(partitions)
+    job = submit(web)
+    batch = claimed(worker)
+    assert worker.wait(0.01) is None  # leaves a pop behind
+    time.sleep(0.3)  # computes
+    worker.finish(batch, answers(batch), seconds=0.3, claim=True)
+    assert worker.wait(0.01) is None
+    assert job.result() == b"answer to x"

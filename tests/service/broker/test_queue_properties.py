@@ -218,6 +218,8 @@ class QueueMachine(RuleBasedStateMachine):
             for queue in wish.queues:
                 closed = False
                 fill(queue, priority)
+                if closed and not batch:
+                    return []  # ahead: nothing overtakes a suspect whose turn it is
                 if batch:
                     for other in order[place + 1 :]:
                         fill(queue, other)

@@ -139,6 +139,34 @@ def test_a_suspect_is_not_claimed_ahead(run: Run) -> None:
     assert claim(run, number=3, mode=AHEAD)[1::4] == [b"b"]
 
 
+def test_others_do_not_overtake_a_suspect_for_ever_by_being_claimed_ahead(run: Run) -> None:
+    run("announce", "w", 2000, QUEUE)
+    run("submit", "a", QUEUE, "high", "web", 30_000, b"{}", 10, 1000, 0)
+    claim(run)
+    run("reap", "lost", "w", 0, b"given up")
+    run("announce", "w", 2000, QUEUE)
+    submit(run, "b")
+    assert claim(run, mode=AHEAD) == []
+    assert claim(run)[1::4] == [b"a"]
+    assert claim(run, number=2, mode=AHEAD)[1::4] == [b"b"]
+
+
+@pytest.mark.parametrize("mode", [LOOK, WAIT, AHEAD])
+def test_a_claim_that_comes_after_its_repetition_takes_nothing(
+    client: fakeredis.FakeRedis, run: Run, mode: int
+) -> None:
+    run("announce", "w", 2000, QUEUE)
+    submit(run, "a")
+    assert claim(run, number=2, most=1)[1] == b"a"
+    submit(run, "b")
+    assert claim(run, number=1, mode=mode) == []
+    assert claim(run, number=3)[1] == b"b"
+    run("finish", "w", 3, 0, 1, "b", b"{}", *wish(4, mode=WAIT))
+    assert claim(run, number=3, mode=mode) == []
+    submit(run, "c")
+    assert client.lindex(f"{START}mail:w", 0).startswith(b"4 digits:1 c ")
+
+
 def test_a_cancelled_job_is_not_claimed(run: Run) -> None:
     run("announce", "w", 2000, QUEUE)
     _, _, entry = run("submit", "a", QUEUE, "low", "web", 30_000, b"{}", 10, 1000, 0)
