@@ -13,6 +13,7 @@ from .exceptions import (
     QueueFull,
     UnsuitableServer,
 )
+from .keys import PRIORITIES
 from .load import BrokerStatus, QueueLimits
 from .partitions import Partition, connect
 from .waiting import Waiting
@@ -20,6 +21,7 @@ from .web import WebBroker
 from .worker import WorkerBroker, worker_name
 
 __all__ = [
+    "PRIORITIES",
     "Batch",
     "BrokerError",
     "BrokerStatus",

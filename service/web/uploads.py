@@ -14,7 +14,7 @@ from werkzeug import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 
-from service.broker.keys import PRIORITIES
+from service.broker import PRIORITIES
 from service.errors import ServiceError
 from service.images import ImageLimits
 from service.repository import ServedModel
