@@ -33,9 +33,13 @@ class Job:
         self.outcome = outcome
         self.cancelled = False
 
-    def result(self) -> bytes:
+    def accepted(self) -> None:
         if isinstance(self.outcome, Exception):
             raise self.outcome
+
+    def result(self) -> bytes:
+        self.accepted()
+        assert isinstance(self.outcome, bytes)
         return self.outcome
 
     def cancel(self) -> None:
