@@ -150,7 +150,7 @@ def test_a_refusal_is_a_503_that_says_when_to_come_back(
 def test_where_one_of_several_images_is_refused_the_others_are_cancelled(new_app_over: Callable[..., Flask]) -> None:
     broker = Broker(OK, QueueFull("the queue is full", 1.0), OK)
     assert post(new_app_over(broker), images=3).status_code == 503
-    assert [job.cancelled for job in broker.jobs] == [False, True, True]
+    assert all(job.cancelled for job in broker.jobs), "nobody would read the answer of the first either"
 
 
 def test_a_deadline_that_passes_while_the_body_arrives_is_a_504_and_nothing_is_submitted(
