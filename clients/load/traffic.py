@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 
 from clients.load.arrivals import poisson
@@ -24,7 +25,7 @@ _MOST_OPENING = 32
 _MOST_A_TURN = 64
 
 
-class Traffic:
+class Traffic(ABC):
     """What both loops share: connections, time-outs, hang-ups, the end.
 
     Args:
@@ -85,16 +86,16 @@ class Traffic:
         self._is_stopped = True
         self._look_for_end()
 
+    @abstractmethod
     def _begin(self, moment: float) -> None:
         """Send the first requests, or arrange for it."""
-        raise NotImplementedError
 
-    def _opened(self, connection: Connection) -> None:
+    def _opened(self, connection: Connection) -> None:  # noqa: B027 (only the closed loop has to know)
         """Take note of a connection that is open and has sent its first request."""
 
+    @abstractmethod
     def _freed(self, connection: Connection, exchange: Exchange) -> None:
         """Take a connection whose exchange has ended, and is recorded."""
-        raise NotImplementedError
 
     def _look_for_end(self) -> None:
         if self._is_done():

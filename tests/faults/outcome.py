@@ -15,7 +15,7 @@ from tests.faults.faults import Strikes
 from tests.faults.worklog import Work
 
 LATE = 504
-ENOUGH_DEATHS = 5
+ENOUGH_DEATHS = 3
 
 
 @dataclass
