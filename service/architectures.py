@@ -25,7 +25,7 @@ class Preprocessing:
         mean, std: One number, or one per channel in that order, or none (0 and 1).
     """
 
-    color: Literal["rgb", "bgr"]
+    color: Literal["rgb", "bgr", "grey"]
     mean: tuple[float, ...]
     std: tuple[float, ...]
 

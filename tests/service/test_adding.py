@@ -13,8 +13,8 @@ from PIL import Image
 
 import engine
 from engine import layers
-from service import adding, cli
-from service.adding import AddError, Order, add_model
+from service import cli
+from service.adding import AddError, Order, add_model, well_known
 from service.architectures import Architecture, Preprocessing
 from service.classifier import Classifier, EngineLoader
 from service.repository import ModelRepository
@@ -42,7 +42,7 @@ def tiny(weights: str | None = None, classes: int = 3) -> Any:
 def networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiny network in place of the well-known ones."""
     architecture = Architecture("tiny", tiny, Preprocessing("bgr", (127.5,), (127.5,)))
-    monkeypatch.setattr(adding, "find_architecture", lambda name: architecture)
+    monkeypatch.setattr(well_known, "find_architecture", lambda name: architecture)
 
 
 @pytest.fixture

@@ -67,7 +67,13 @@ def test_help_of_serve_lists_every_setting_with_flag_variables_and_default() -> 
         assert words(f"[{', '.join(setting.environ)}; default: {setting.default_text or 'none'}]") in text
 
 
-@pytest.mark.parametrize("command", ["", "serve", "web", "worker", "predict", "models", "models list", "models add"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("", "serve", "web", "worker", "predict", "models"),
+        *("models list", "models add", "models inspect", "models show", "models remove"),
+    ],
+)
 def test_every_command_has_help(command: str) -> None:
     result = beagle(*command.split(), "--help")
     assert result.exit_code == 0
@@ -119,10 +125,10 @@ def test_models_list_shows_every_version_and_the_default(models: Path) -> None:
     result = beagle("models", "list", "--model-repository", models, "--default-model", "marked")
     assert result.exit_code == 0
     assert [line.split() for line in result.output.splitlines()] == [
-        ["MODEL", "VERSION", "INPUT", "LABELS", "PRECISION"],
-        ["marked", "1", "2x2", "grey", "10", "float32"],
-        ["marked", "10", "2x2", "grey", "10", "float32", "default"],
-        ["other", "1", "2x2", "grey", "10", "float32"],
+        ["MODEL", "VERSION", "INPUT", "LABELS", "PRECISION", "SIZE"],
+        ["marked", "1", "2x2", "grey", "10", "float32", "no", "file"],
+        ["marked", "10", "2x2", "grey", "10", "float32", "no", "file", "default"],
+        ["other", "1", "2x2", "grey", "10", "float32", "no", "file"],
     ]
 
 

@@ -1,0 +1,5 @@
+"""Inspection of model files: what is in them and whether it is supported, without building anything."""
+
+from engine.inspection.report import ModelReport, Part, Tensor
+
+__all__ = ["ModelReport", "Part", "Tensor"]
