@@ -81,6 +81,11 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
         name = np.dtype(dtype).name
     if name == "bfloat16":
         return BFLOAT16
+    if name == "string":
+        raise ValueError(
+            "Models compute with numbers, and strings are none: a model that takes texts is not supported. Let "
+            "TextVectorization or StringLookup, outside of the model, turn them into numbers."
+        )
     if name not in ALLOWED:
         raise ValueError(f"Expected a dtype among {', '.join(ALLOWED)}. Received: {dtype!r}")
     return np.dtype(name)

@@ -6,7 +6,7 @@ import re
 import threading
 from collections import Counter
 
-_WORD_START = re.compile(r"(.)([A-Z][a-z0-9]+)")
+_WORD_START = re.compile(r"(.)([A-Z][a-z]+)")
 _CAPITAL = re.compile(r"([a-z])([A-Z])")
 
 _lock = threading.Lock()

@@ -93,19 +93,20 @@ class _Serialized(dict[str, Any]):
 # Registration -------------------------------------------------------------------------------------
 
 
-def registered(module: str, *aliases: str) -> Callable[[Registered], Registered]:
+def registered(module: str, *aliases: str, name: str | None = None) -> Callable[[Registered], Registered]:
     """Puts a class or function of the engine under Keras's module path.
 
     Args:
         module: the public path without the name ("keras.layers"), or the internal one of what Keras does not export
             ("keras.src.ops.numpy").
         aliases: further names under which files may call it.
+        name: the name under which it is written; default: its own.
     """
 
     def register(item: Registered) -> Registered:
-        name = item.__name__
-        _places[item] = (module, name)
-        for known in (name, *aliases):
+        written = item.__name__ if name is None else name
+        _places[item] = (module, written)
+        for known in (written, *aliases):
             _objects[module, known] = item
             _by_name.setdefault(known, []).append((module, item))
         return item

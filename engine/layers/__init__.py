@@ -7,12 +7,29 @@ from engine.layers.activation import (
     ReLU,
     Softmax,
 )
+from engine.layers.adaptive_pooling import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveAveragePooling3D,
+    AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D,
+    AdaptiveMaxPooling3D,
+)
+from engine.layers.attention import (
+    AdditiveAttention,
+    Attention,
+)
 from engine.layers.convolutional import (
     Conv1D,
     Conv2D,
     Conv3D,
     DepthwiseConv1D,
     DepthwiseConv2D,
+)
+from engine.layers.convolutional_recurrent import (
+    ConvLSTM1D,
+    ConvLSTM2D,
+    ConvLSTM3D,
 )
 from engine.layers.core import (
     Activation,
@@ -21,9 +38,21 @@ from engine.layers.core import (
     Input,
     InputLayer,
 )
+from engine.layers.einsum_dense import (
+    EinsumDense,
+)
 from engine.layers.embedding import (
     Embedding,
     Masking,
+)
+from engine.layers.function import (
+    Lambda,
+)
+from engine.layers.group_normalization import (
+    GroupNormalization,
+)
+from engine.layers.grouped_query_attention import (
+    GroupedQueryAttention,
 )
 from engine.layers.input_spec import (
     InputSpec,
@@ -35,6 +64,7 @@ from engine.layers.merging import (
     Add,
     Average,
     Concatenate,
+    Dot,
     Maximum,
     Minimum,
     Multiply,
@@ -42,10 +72,14 @@ from engine.layers.merging import (
     add,
     average,
     concatenate,
+    dot,
     maximum,
     minimum,
     multiply,
     subtract,
+)
+from engine.layers.multi_head_attention import (
+    MultiHeadAttention,
 )
 from engine.layers.normalization import (
     BatchNormalization,
@@ -66,7 +100,41 @@ from engine.layers.pooling import (
     MaxPooling3D,
 )
 from engine.layers.preprocessing import (
+    AugMix,
+    AutoContrast,
+    CategoryEncoding,
+    CenterCrop,
+    CutMix,
+    Discretization,
+    Equalization,
+    IntegerLookup,
+    MixUp,
+    Normalization,
+    Pipeline,
+    RandAugment,
+    RandomBrightness,
+    RandomColorDegeneration,
+    RandomColorJitter,
+    RandomContrast,
+    RandomCrop,
+    RandomErasing,
+    RandomFlip,
+    RandomGaussianBlur,
+    RandomGrayscale,
+    RandomHue,
+    RandomInvert,
+    RandomPosterization,
+    RandomRotation,
+    RandomSaturation,
+    RandomSharpness,
+    RandomShear,
+    RandomTranslation,
+    RandomZoom,
     Rescaling,
+    Resizing,
+    Solarization,
+    StringLookup,
+    TextVectorization,
 )
 from engine.layers.recurrent import (
     RNN,
@@ -84,6 +152,7 @@ from engine.layers.recurrent_networks import (
 )
 from engine.layers.regularization import (
     ActivityRegularization,
+    AlphaDropout,
     Dropout,
     GaussianDropout,
     GaussianNoise,
@@ -106,14 +175,24 @@ from engine.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from engine.layers.reversible_embedding import (
+    ReversibleEmbedding,
+)
 from engine.layers.separable import (
     SeparableConv1D,
     SeparableConv2D,
+)
+from engine.layers.spectral_normalization import (
+    SpectralNormalization,
 )
 from engine.layers.transposed import (
     Conv1DTranspose,
     Conv2DTranspose,
     Conv3DTranspose,
+)
+from engine.layers.vector_normalization import (
+    RMSNormalization,
+    UnitNormalization,
 )
 from engine.layers.wrappers import (
     Bidirectional,
@@ -141,6 +220,7 @@ Convolution3D = Conv3D
 Convolution1DTranspose = Conv1DTranspose
 Convolution2DTranspose = Conv2DTranspose
 Convolution3DTranspose = Conv3DTranspose
+GroupQueryAttention = GroupedQueryAttention
 SeparableConvolution1D = SeparableConv1D
 SeparableConvolution2D = SeparableConv2D
 
@@ -151,7 +231,18 @@ __all__ = [
     "RNN",
     "Activation",
     "ActivityRegularization",
+    "AdaptiveAveragePooling1D",
+    "AdaptiveAveragePooling2D",
+    "AdaptiveAveragePooling3D",
+    "AdaptiveMaxPooling1D",
+    "AdaptiveMaxPooling2D",
+    "AdaptiveMaxPooling3D",
     "Add",
+    "AdditiveAttention",
+    "AlphaDropout",
+    "Attention",
+    "AugMix",
+    "AutoContrast",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -161,6 +252,8 @@ __all__ = [
     "AvgPool3D",
     "BatchNormalization",
     "Bidirectional",
+    "CategoryEncoding",
+    "CenterCrop",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -168,6 +261,9 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",
@@ -177,11 +273,16 @@ __all__ = [
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
+    "CutMix",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Discretization",
+    "Dot",
     "Dropout",
+    "EinsumDense",
     "Embedding",
+    "Equalization",
     "Flatten",
     "GRUCell",
     "GaussianDropout",
@@ -198,11 +299,15 @@ __all__ = [
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
+    "GroupNormalization",
+    "GroupQueryAttention",
     "Identity",
     "Input",
     "InputLayer",
     "InputSpec",
+    "IntegerLookup",
     "LSTMCell",
+    "Lambda",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
@@ -215,13 +320,39 @@ __all__ = [
     "MaxPooling3D",
     "Maximum",
     "Minimum",
+    "MixUp",
+    "MultiHeadAttention",
     "Multiply",
+    "Normalization",
     "PReLU",
     "Permute",
+    "Pipeline",
+    "RMSNormalization",
+    "RandAugment",
+    "RandomBrightness",
+    "RandomColorDegeneration",
+    "RandomColorJitter",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomErasing",
+    "RandomFlip",
+    "RandomGaussianBlur",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomInvert",
+    "RandomPosterization",
+    "RandomRotation",
+    "RandomSaturation",
+    "RandomSharpness",
+    "RandomShear",
+    "RandomTranslation",
+    "RandomZoom",
     "ReLU",
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "Resizing",
+    "ReversibleEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",
@@ -229,12 +360,17 @@ __all__ = [
     "SimpleRNN",
     "SimpleRNNCell",
     "Softmax",
+    "Solarization",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
+    "SpectralNormalization",
     "StackedRNNCells",
+    "StringLookup",
     "Subtract",
+    "TextVectorization",
     "TimeDistributed",
+    "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",
@@ -246,6 +382,7 @@ __all__ = [
     "average",
     "concatenate",
     "deserialize",
+    "dot",
     "maximum",
     "minimum",
     "multiply",

@@ -79,6 +79,8 @@ class CallSignature:
         training = self.signature.parameters.get("training")
         self.takes_training = training is not None
         self.takes_mask = "mask" in self.signature.parameters
+        # "query_mask" is the mask of "query".
+        self.mask_names = {name: f"{name}_mask" for name in self.names if f"{name}_mask" in self.names}
         default = training.default if training is not None else None
         self.default_training = None if default is inspect.Parameter.empty else default
         self.unsaid: dict[str, Any] = {"mask": None} if self.takes_mask else {}  # what Keras's files say all the same

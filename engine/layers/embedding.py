@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
+from typing import Any, ClassVar
 
 from engine import constraints, initializers, ops, regularizers
 from engine.layers.layer import Layer
+from engine.ops.shaping import look_up
 from engine.registry import registered
 from engine.variable import Variable
 
@@ -25,7 +24,7 @@ class Embedding(Layer):
         lora_rank, lora_alpha, quantization_config: taken for compatibility; only None is supported.
     """
 
-    _config_attributes = (
+    _config_attributes: ClassVar[tuple[str, ...]] = (
         "input_dim",
         "output_dim",
         "embeddings_initializer",
@@ -80,19 +79,7 @@ class Embedding(Layer):
     def call(self, inputs: Any) -> Any:
         if inputs.dtype.name not in ("int32", "int64"):
             inputs = ops.cast(inputs, "int32")
-        try:
-            vectors = ops.take(self.embeddings, inputs, axis=0)
-        except IndexError:
-            raise IndexError(
-                f"Layer {self.name!r}: expected numbers from 0 to {self.input_dim - 1} (input_dim - 1). "
-                f"Received: {self._outside(inputs)}"
-            ) from None
-        return ops.cast(vectors, self.compute_dtype)
-
-    def _outside(self, inputs: Any) -> int:
-        """The first number that has no vector."""
-        numbers = np.asarray(inputs).ravel()
-        return int(numbers[(numbers < -self.input_dim) | (numbers >= self.input_dim)][0])
+        return ops.cast(look_up(self.embeddings, inputs, self.name), self.compute_dtype)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         return ops.not_equal(inputs, 0) if self.mask_zero else None

@@ -311,6 +311,8 @@ class Layer(VariableOwner):
             # As in Keras, not where the call has other tensors too.
             run_kwargs = {**run_kwargs, "mask": mask}
             kwargs = kwargs or {"mask": mask}
+        if signature.mask_names:
+            run_kwargs = {**run_kwargs, **masks.masks_by_name(signature.mask_names, arguments)}
         with calling.call_scope(training), calling.path_scope(self):
             if not self.built:
                 self._build_for(arguments)
@@ -363,16 +365,20 @@ class Layer(VariableOwner):
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Placeholders like what a call on these arguments returns; nothing is computed."""
         if type(self).compute_output_shape is Layer.compute_output_shape:
-            try:
-                return infer_specs(self._run, args, kwargs)
-            except CaptureError as error:
-                raise ValueError(
-                    f"The output shape of layer {self.name!r} of class {type(self).__name__} cannot be inferred: "
-                    f"{error} Use operations of `engine.ops` only in call(), or define `compute_output_shape()`."
-                ) from error
+            return self._inferred_spec(args, kwargs)
         shapes = calling.shapes_of(self._call_signature.bind(args, kwargs))
         shape = self.compute_output_shape(next(iter(shapes.values())))
         return calling.map_shapes(lambda item: KerasTensor(item, self.compute_dtype), shape)
+
+    def _inferred_spec(self, args: Any, kwargs: Any) -> Any:
+        """Placeholders like what a call returns, found by a call on a graph that is thrown away."""
+        try:
+            return infer_specs(self._run, args, kwargs)
+        except CaptureError as error:
+            raise ValueError(
+                f"The output shape of layer {self.name!r} of class {type(self).__name__} cannot be inferred: "
+                f"{error} Use operations of `engine.ops` only in call(), or define `compute_output_shape()`."
+            ) from error
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape, or nest of shapes, of what a call on inputs of a shape returns. Builds the layer if need be."""

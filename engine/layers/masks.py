@@ -31,6 +31,22 @@ def mask_for(arguments: dict[str, Any]) -> Any:
     return None if all(mask is None for mask in tree.flatten(masks)) else masks
 
 
+def masks_by_name(names: dict[str, str], arguments: dict[str, Any]) -> dict[str, Any]:
+    """The masks that lie on several arguments of a call, by the name under which the call takes each.
+
+    Args:
+        names: by argument, the name of its mask.
+        arguments: of the call; a mask that was passed is left out.
+    """
+    found = {}
+    for name, mask_name in names.items():
+        if arguments.get(mask_name) is None and isinstance(arguments.get(name), Value):
+            mask = mask_of(arguments[name])
+            if mask is not None:
+                found[mask_name] = mask
+    return found
+
+
 def put(values: Any, masks: Any) -> None:
     """Gives values the masks from a nest in the same order, where they have none yet."""
     for value, mask in zip(tree.flatten(values), tree.flatten(masks), strict=False):

@@ -161,6 +161,62 @@ class Concatenate(_Merge):
         return ops.any(ops.concatenate(masks, axis=self.axis), axis=-1)
 
 
+@registered("keras.layers")
+class Dot(_Merge):
+    """The products of two inputs, summed over an axis of each, example by example.
+
+    The result has the batch axis, the other axes of the first input, then those of the second; where there are none,
+    an axis of length 1.
+
+    Args:
+        axes: one axis of both inputs, or a pair; never the batch axis.
+        normalize: both are brought to a length of 1 along their axis first, so that the products are cosines.
+    """
+
+    _config_attributes = ("axes", "normalize")
+
+    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        pair = (axes, axes) if isinstance(axes, int) else axes
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not all(isinstance(axis, int) for axis in pair):
+            raise ValueError(f"Layer {self.name!r}: `axes` must be an integer or two of them. Received: {axes!r}")
+        self.axes = axes
+        self.normalize = normalize
+
+    def _axes(self, ranks: Sequence[int]) -> list[int]:
+        pair = [self.axes, self.axes] if isinstance(self.axes, int) else self.axes
+        axes = [one_axis(axis, rank) for axis, rank in zip(pair, ranks, strict=True)]
+        if 0 in axes:
+            raise ValueError(f"Layer {self.name!r} cannot sum over the batch axis. Received: axes={self.axes}")
+        return axes
+
+    def _check_shapes(self, shapes: list[tuple[int | None, ...]]) -> None:
+        if len(shapes) != 2 or min(map(len, shapes)) < 2:
+            raise ValueError(f"Layer {self.name!r} expects two inputs of two axes or more. Received: {shapes}")
+        first, second = (shape[axis] for shape, axis in zip(shapes, self._axes([*map(len, shapes)]), strict=True))
+        if None not in (first, second) and first != second:
+            raise ValueError(
+                f"Layer {self.name!r}: the inputs must be equally long along axes {self.axes}. Received: {shapes}"
+            )
+
+    def call(self, inputs: Any) -> Any:
+        self._check_list(inputs)
+        axes = self._axes([len(value.shape) for value in inputs])
+        if self.normalize:
+            inputs = [ops.normalize(value, axis) for value, axis in zip(inputs, axes, strict=True)]
+        letters = iter("cdefghijklmnopqrstuvwxyz")
+        labels = [
+            "".join("a" if not place else "b" if place == axis else next(letters) for place in range(len(value.shape)))
+            for value, axis in zip(inputs, axes, strict=True)
+        ]
+        result = "a" + "".join(label for label in "".join(labels) if label not in "ab")
+        outputs = ops.einsum(f"{labels[0]},{labels[1]}->{result}", *inputs)
+        return ops.expand_dims(outputs, 1) if len(result) == 1 else outputs
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        return None
+
+
 def _functional(kind: type[Layer], summary: str) -> Callable[..., Any]:
     def run(inputs: Sequence[Any], **kwargs: Any) -> Any:
         return kind(**kwargs)(inputs)
@@ -181,3 +237,8 @@ minimum = _functional(Minimum, "`Minimum` as a function of a list of tensors.")
 def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
     """`Concatenate` as a function of a list of tensors."""
     return Concatenate(axis=axis, **kwargs)(inputs)
+
+
+def dot(inputs: Sequence[Any], axes: int | Sequence[int] = -1, **kwargs: Any) -> Any:
+    """`Dot` as a function of a list of two tensors."""
+    return Dot(axes=axes, **kwargs)(inputs)

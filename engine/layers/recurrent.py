@@ -282,6 +282,6 @@ class RNN(Layer):
 def _choose(kept: Any, new: Any, old: Any) -> Any:
     """`new` in the rows that are kept, `old` in the others."""
     mask = ops.cast(kept, "bool")
-    if mask.ndim == 1:
-        mask = ops.expand_dims(mask, 1)
+    if mask.ndim < new.ndim:
+        mask = ops.expand_dims(mask, list(range(mask.ndim, new.ndim)))
     return ops.where(mask, new, old)

@@ -35,6 +35,7 @@ class RecurrentCell(Layer):
     """
 
     gates: ClassVar[int]
+    _mask_for_each_gate: ClassVar[bool] = False  # of the inputs, also without recurrent dropout
 
     def __init__(
         self,
@@ -114,7 +115,8 @@ class RecurrentCell(Layer):
         if not rate:
             return None
         if what not in self._drawn:
-            ones, count = ops.ones_like(value), self.gates if self.recurrent_dropout else 1  # as in Keras
+            ones = ops.ones_like(value)
+            count = self.gates if self.recurrent_dropout or self._mask_for_each_gate else 1  # as in Keras
             self._drawn[what] = [random.dropout(ones, rate, seed=self.seed_generator) for _ in range(count)]
         drawn = self._drawn[what]
         return drawn if len(drawn) > 1 else drawn[0]

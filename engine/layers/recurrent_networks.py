@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from engine import activations, ops
 from engine.layers.input_spec import InputSpec
 from engine.layers.recurrent import RNN
 from engine.layers.recurrent_cells import GRUCell, LSTMCell, RecurrentCell, SimpleRNNCell
+from engine.naming import to_snake_case
 from engine.ops.recurrent import gru, lstm, simple_rnn
 from engine.registry import registered
 
 
-class _Network(RNN):
+class CellNetwork(RNN):
     """A recurrent layer with a cell of its own.
 
     Args:
@@ -27,14 +29,14 @@ class _Network(RNN):
     def __init__(self, cell_options: dict[str, Any], use_cudnn: Any = "auto", **options: Any) -> None:
         options.pop("implementation", None)
         shared = {"dtype": options.get("dtype"), "trainable": options.get("trainable", True)}
-        name = self._cell_class.__name__.replace("Cell", "").lower()
-        super().__init__(self._cell_class(**cell_options, **shared, name=_CELL_NAMES[name]), **options)
+        name = to_snake_case(self._cell_class.__name__)
+        super().__init__(self._cell_class(**cell_options, **shared, name=name), **options)
         self.use_cudnn = use_cudnn
         self.input_spec = InputSpec(ndim=3)
 
     def __getattr__(self, name: str) -> Any:
         # The cell's options are the layer's too.
-        if name in _CELL_OPTIONS and "cell" in vars(self):
+        if name in (self._cell_class._config_attributes or ()) and "cell" in vars(self):
             return getattr(self.cell, name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
@@ -64,27 +66,26 @@ class _Network(RNN):
         config, inner = super().get_config(), self.cell.get_config()
         del config["cell"]
         config["activity_regularizer"] = config.get("activity_regularizer")
-        ours = {key: value for key, value in inner.items() if key in _CELL_OPTIONS and key not in self._unwritten}
-        return {**config, **ours}
+        ours = (key for key in self._cell_class._config_attributes or () if key not in self._unwritten)
+        return {**config, **{key: inner[key] for key in ours}}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
         return cls(**config)
 
 
-_CELL_NAMES = {"lstm": "lstm_cell", "gru": "gru_cell", "simplernn": "simple_rnn_cell"}
-_CELL_OPTIONS = frozenset(name for kind in (SimpleRNNCell, GRUCell, LSTMCell) for name in kind._config_attributes or ())
-
-
-def _split(arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A constructor's arguments: those of the cell, and those of the layer."""
+def split_options(
+    arguments: dict[str, Any], kinds: Sequence[type[RecurrentCell]] = (SimpleRNNCell, GRUCell, LSTMCell)
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A constructor's arguments: those of the cell, of one of `kinds`, and those of the layer."""
+    names = {name for kind in kinds for name in kind._config_attributes or ()}
     given = {key: value for key, value in arguments.items() if key not in ("self", "kwargs", "__class__")}
-    cell = {key: value for key, value in given.items() if key in _CELL_OPTIONS}
+    cell = {key: value for key, value in given.items() if key in names}
     return cell, {key: value for key, value in given.items() if key not in cell} | arguments["kwargs"]
 
 
 @registered("keras.layers")
-class SimpleRNN(_Network):
+class SimpleRNN(CellNetwork):
     """A fully connected recurrent network: activation(inputs · kernel + output before · recurrent kernel + bias).
 
     Args:
@@ -128,7 +129,7 @@ class SimpleRNN(_Network):
         seed: Any = None,
         **kwargs: Any,
     ) -> None:
-        cell_options, options = _split(locals())
+        cell_options, options = split_options(locals())
         super().__init__(cell_options, **options)
 
     def _has_whole(self) -> bool:
@@ -141,7 +142,7 @@ class SimpleRNN(_Network):
 
 
 @registered("keras.layers")
-class GRU(_Network):
+class GRU(CellNetwork):
     """A gated recurrent unit (Cho et al. 2014).
 
     Args:
@@ -186,7 +187,7 @@ class GRU(_Network):
         use_cudnn: Any = "auto",
         **kwargs: Any,
     ) -> None:
-        cell_options, options = _split(locals())
+        cell_options, options = split_options(locals())
         super().__init__(cell_options, **options)
 
     def _whole(self, sequences: Any, states: list[Any]) -> tuple[Any, ...]:
@@ -197,7 +198,7 @@ class GRU(_Network):
 
 
 @registered("keras.layers")
-class LSTM(_Network):
+class LSTM(CellNetwork):
     """A long short-term memory (Hochreiter and Schmidhuber 1997).
 
     Args:
@@ -239,7 +240,7 @@ class LSTM(_Network):
         use_cudnn: Any = "auto",
         **kwargs: Any,
     ) -> None:
-        cell_options, options = _split(locals())
+        cell_options, options = split_options(locals())
         super().__init__(cell_options, **options)
 
     def _whole(self, sequences: Any, states: list[Any]) -> tuple[Any, ...]:

@@ -6,13 +6,16 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from engine import random
+from engine import ops, random
 from engine.layers.input_spec import InputSpec
 from engine.layers.layer import Layer
 from engine.ops.windows import standard_data_format
 from engine.random import SeedGenerator
 from engine.registry import registered
 from engine.regularizers import L1L2
+
+# What `selu` gives for -∞: -scale · alpha.
+_SELU_LOWEST = -1.0507009873554805 * 1.6732632423543772
 
 
 class _Random(Layer):
@@ -168,6 +171,28 @@ class GaussianDropout(_Random):
             return inputs
         deviation = math.sqrt(self.rate / (1.0 - self.rate))
         return inputs * random.normal(inputs.shape, 1.0, deviation, self.compute_dtype, self.seed_generator)
+
+
+@registered("keras.layers")
+class AlphaDropout(Dropout):
+    """Dropout that keeps mean and variance of inputs normalised by `selu` (Klambauer et al., 2017).
+
+    Args:
+        rate: from 0 to 1: the probability that an entry is set to selu's lowest value.
+        noise_shape: lengths 1 where entries along an axis share their fate; None stands for the input's length.
+        seed: an integer, or None: drawn from the global seed.
+    """
+
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
+        if not training or self.rate == 0:
+            return inputs
+        wanted = self.noise_shape or (None,) * inputs.ndim
+        shape = tuple(own if length is None else length for length, own in zip(wanted, inputs.shape, strict=True))
+        # A cut-off at the rate: 0 where an entry is dropped, 1 where it stays.
+        drawn = random.uniform(shape, 0.0, 1.0, "float32", self.seed_generator)
+        kept = ops.cast(ops.greater_equal(drawn, self.rate), inputs.dtype)
+        spread = 1.0 / math.sqrt((1.0 - self.rate) * (1.0 + self.rate * _SELU_LOWEST**2)) if self.rate < 1 else 0.0
+        return (inputs * kept + (1.0 - kept) * _SELU_LOWEST) * spread - spread * _SELU_LOWEST * self.rate
 
 
 @registered("keras.layers")

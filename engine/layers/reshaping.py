@@ -270,6 +270,9 @@ class UpSampling1D(_UpSampling):
         self.size = self.size[0]
 
 
+_INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
+
+
 @registered("keras.layers")
 class UpSampling2D(_UpSampling):
     """Each row and column several times, or interpolated between.
@@ -277,7 +280,7 @@ class UpSampling2D(_UpSampling):
     Args:
         size: one factor or two; default 2.
         data_format: "channels_last" or "channels_first"; default: the global one.
-        interpolation: "nearest" or "bilinear".
+        interpolation: "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5".
     """
 
     rank = 2
@@ -288,9 +291,10 @@ class UpSampling2D(_UpSampling):
     ) -> None:
         super().__init__(size, data_format, **kwargs)
         self.interpolation = interpolation.lower()
-        if self.interpolation not in ("nearest", "bilinear"):
+        if self.interpolation not in _INTERPOLATIONS:
             raise ValueError(
-                f"Layer {self.name!r}: `interpolation` must be 'nearest' or 'bilinear'. Received: {interpolation!r}"
+                f"Layer {self.name!r}: `interpolation` must be one of {', '.join(_INTERPOLATIONS)}. "
+                f"Received: {interpolation!r}"
             )
 
     def call(self, inputs: Any) -> Any:

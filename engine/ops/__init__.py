@@ -29,10 +29,15 @@ from engine.ops.activations import (
     softsign,
     sparse_plus,
     sparse_sigmoid,
+    sparsemax,
     squareplus,
     swish,
     tanh_shrink,
     threshold,
+)
+from engine.ops.adaptive_pooling import (
+    adaptive_average_pool,
+    adaptive_max_pool,
 )
 from engine.ops.creation import (
     arange,
@@ -55,6 +60,7 @@ from engine.ops.creation import (
     zeros,
     zeros_like,
 )
+from engine.ops.einsum import einsum
 from engine.ops.elementwise import (
     abs,
     absolute,
@@ -134,6 +140,7 @@ from engine.ops.neural import (
     depthwise_conv,
     layer_normalization,
     max_pool,
+    rms_normalization,
     separable_conv,
 )
 from engine.ops.reductions import (
@@ -157,6 +164,10 @@ from engine.ops.reductions import (
     std,
     sum,
     var,
+)
+from engine.ops.searching import (
+    digitize,
+    searchsorted,
 )
 from engine.ops.shaping import (
     argsort,
@@ -193,6 +204,8 @@ __all__ = [
     "KerasTensor",
     "abs",
     "absolute",
+    "adaptive_average_pool",
+    "adaptive_max_pool",
     "add",
     "all",
     "amax",
@@ -224,10 +237,12 @@ __all__ = [
     "count_nonzero",
     "cumsum",
     "depthwise_conv",
+    "digitize",
     "divide",
     "divide_no_nan",
     "dot",
     "dtype",
+    "einsum",
     "elu",
     "empty",
     "equal",
@@ -308,9 +323,11 @@ __all__ = [
     "relu6",
     "repeat",
     "reshape",
+    "rms_normalization",
     "roll",
     "round",
     "rsqrt",
+    "searchsorted",
     "selu",
     "separable_conv",
     "shape",
@@ -329,6 +346,7 @@ __all__ = [
     "sparse_categorical_crossentropy",
     "sparse_plus",
     "sparse_sigmoid",
+    "sparsemax",
     "split",
     "sqrt",
     "square",

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from engine.ops.axes import many_axes, one_axis
 from engine.ops.declare import operation
 from engine.ops.elementwise import floating
+from engine.ops.reductions import cumsum, sum
+from engine.ops.shaping import sort
 from engine.primitives import activations as a
+from engine.primitives import casting, indexing
 from engine.primitives import elementwise as e
-from engine.primitives import indexing
 from engine.primitives.apply import as_value
 
 
@@ -145,3 +149,22 @@ def softmax(x: Any, axis: Any = -1) -> Any:
 def log_softmax(x: Any, axis: Any = -1) -> Any:
     """The logarithm of `softmax`, without underflow."""
     return _over_axes(a.log_softmax, x, axis)
+
+
+@operation("nn", "Sparsemax", settings=("axis",))
+def sparsemax(x: Any, axis: int = -1) -> Any:
+    """Values lowered by a threshold and cut off at 0: few of them stay (`keras.ops.sparsemax`).
+
+    The threshold is Keras's: as published (Martins and Astudillo, 2016) where one value stays, and higher where
+    several do, so that they do not add up to 1 then.
+    """
+    value = floating(x)
+    place = one_axis(axis, value.ndim)
+    descending = e.negative(sort(e.negative(value), place))
+    sums = cumsum(descending, place)
+    along = tuple(-1 if index == place else 1 for index in range(value.ndim))
+    counts = as_value(np.arange(1, value.shape[place] + 1, dtype=np.float32).reshape(along))
+    stays = e.greater(descending, e.divide(e.subtract(sums, 1.0), counts))
+    number = sum(casting.cast(stays, dtype=value.dtype.name), place, True)
+    threshold = e.divide(e.subtract(sum(e.where(stays, sums, 0.0), place, True), 1.0), number)
+    return a.relu(e.subtract(value, threshold))

@@ -230,11 +230,11 @@ def layer_normalization(
     x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float | None = None, rms_scaling: bool = False
 ) -> Any:
     """x normalised by mean and variance over `axis`, then times gamma plus beta, both of the shape of those axes."""
-    if rms_scaling:
-        raise ValueError("layer_normalization(rms_scaling=True) is not supported; use rms_normalization().")
     value = floating(x)
     axes = many_axes(axis, value.ndim)
     epsilon = float(default_epsilon() if epsilon is None else epsilon)
+    if rms_scaling:
+        return _scaled_by_deviation(value, gamma, axes, epsilon)
     if sorted(axes) == list(range(value.ndim - len(axes), value.ndim)):
         return _normalize_rows(value, gamma, beta, len(axes), epsilon)
     wide = casting.cast(value, dtype="float32") if value.dtype.itemsize < 4 else value
@@ -245,6 +245,31 @@ def layer_normalization(
         result = e.multiply(result, shaping.reshape(gamma, shape=along))
     if beta is not None:
         result = e.add(result, shaping.reshape(beta, shape=along))
+    return result if result.dtype == value.dtype else casting.cast(result, dtype=value.dtype.name)
+
+
+def _scaled_by_deviation(value: Any, gamma: Any, axes: tuple[int, ...], epsilon: float) -> Any:
+    """x divided by its standard deviation over axes, times gamma: what Keras calls `rms_scaling`."""
+    wide = casting.cast(value, dtype="float32") if value.dtype.itemsize < 4 else value
+    result = e.divide(wide, e.sqrt(e.add(var(wide, axes, True), epsilon)))
+    if gamma is not None:
+        along = tuple(length if index in axes else 1 for index, length in enumerate(value.shape))
+        result = e.multiply(result, shaping.reshape(gamma, shape=along))
+    return result if result.dtype == value.dtype else casting.cast(result, dtype=value.dtype.name)
+
+
+@operation("nn", "RMSNorm", settings=("axis", "epsilon"))
+def rms_normalization(x: Any, scale: Any = None, axis: Any = -1, epsilon: float | None = None) -> Any:
+    """x divided by the root of the mean of its squares over `axis`, then times a scale of the shape of those axes."""
+    value = floating(x)
+    epsilon = float(default_epsilon() if epsilon is None else epsilon)
+    wide = casting.cast(value, dtype="float32") if value.dtype.itemsize < 4 else value
+    axes = many_axes(axis, value.ndim)
+    result = e.divide(wide, e.sqrt(e.add(mean(e.square(wide), axes, True), epsilon)))
+    if scale is not None:
+        along = tuple(length if index in axes else 1 for index, length in enumerate(value.shape))
+        gamma = as_value(scale)
+        result = e.multiply(result, shaping.reshape(casting.cast(gamma, dtype=wide.dtype.name), shape=along))
     return result if result.dtype == value.dtype else casting.cast(result, dtype=value.dtype.name)
 
 

@@ -272,6 +272,11 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     return shaping.gather(value, integers(indices, "take"), axis=one_axis(axis, value.ndim))
 
 
+def look_up(table: Any, numbers: Any, owner: str) -> Any:
+    """The rows of a table at integers; errors about numbers that it does not have name its owner."""
+    return shaping.gather(as_value(table), integers(numbers, "look_up"), axis=0, owner=owner)
+
+
 @operation("numpy", "TakeAlongAxis", settings=("axis",))
 def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
     """For each position the entry at its index along an axis; without an axis, of the flattened tensor."""

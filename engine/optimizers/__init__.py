@@ -6,9 +6,12 @@ from typing import Any
 
 from engine.identifiers import resolve
 from engine.optimizers import schedules
+from engine.optimizers.adafactor import Adafactor
 from engine.optimizers.adagrad import Adadelta, Adagrad, Ftrl
 from engine.optimizers.adam import Adam, Adamax, AdamW, Nadam
+from engine.optimizers.lamb import Lamb
 from engine.optimizers.lion import Lion
+from engine.optimizers.loss_scaling import LossScaleOptimizer
 from engine.optimizers.optimizer import Optimizer
 from engine.optimizers.rmsprop import RMSprop
 from engine.optimizers.sgd import SGD
@@ -40,12 +43,15 @@ def get(identifier: Any) -> Any:
 __all__ = [
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
     "Ftrl",
+    "Lamb",
     "Lion",
+    "LossScaleOptimizer",
     "Nadam",
     "Optimizer",
     "RMSprop",

@@ -85,7 +85,7 @@ class OptimizerState:
 
     def save_own_variables(self, store: dict[str, Any]) -> None:
         """Writes all variables to `store` under "0", "1", …"""
-        for index, variable in enumerate(self._variables):
+        for index, variable in enumerate(self.variables):
             store[str(index)] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
@@ -93,7 +93,7 @@ class OptimizerState:
 
         What an optimizer wrote before it had slots, for a model that was not trained yet, is read too.
         """
-        variables = self._variables
+        variables = self.variables
         beginning = [variable for variable in variables[:2] if variable.name in ("iteration", "learning_rate")]
         if len(store) == len(beginning):
             variables = beginning
@@ -110,7 +110,8 @@ class OptimizerState:
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Sets all variables from arrays, in the order of `variables`."""
-        if len(weights) != len(self._variables):
-            raise ValueError(f"Expected {len(self._variables)} arrays, received {len(weights)}.")
-        for variable, value in zip(self._variables, weights, strict=True):
+        variables = self.variables
+        if len(weights) != len(variables):
+            raise ValueError(f"Expected {len(variables)} arrays, received {len(weights)}.")
+        for variable, value in zip(variables, weights, strict=True):
             variable.assign(np.asarray(value))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -116,6 +116,24 @@ def _top_k_rule(spec: Spec, k: int) -> Spec:
 def top_k_indices(x: Array, k: int) -> Array:
     """Indices (int32) of the k largest entries along the last axis, largest first, equal ones by position."""
     return argsort.reference(x, axis=x.ndim - 1, descending=True)[..., :k]
+
+
+def _search_rule(sequence: Spec, values: Spec, side: str) -> Spec:
+    if len(sequence.shape) != 1 or side not in ("left", "right"):
+        raise ValueError(
+            "searchsorted expects one sorted axis, and the side 'left' or 'right'. "
+            f"Received: shape {sequence.shape} and {side!r}"
+        )
+    return Spec(values.shape, np.dtype(np.int32))
+
+
+@primitive(_search_rule, promote=True, differentiable=False)
+def searchsorted(sequence: Array, values: Array, side: Literal["left", "right"]) -> Array:
+    """How many entries (int32) of an ascending sequence lie below each value ("left"), or not above it ("right").
+
+    NaN counts as the largest.
+    """
+    return np.searchsorted(sequence, values, side=side).astype(np.int32)
 
 
 # Limits -------------------------------------------------------------------------------------------------------------

@@ -233,18 +233,28 @@ def _(needed: Any, gradients: Any, outputs: Any, inputs: Any, residuals: Any, ax
     return results
 
 
-def _gather_rule(x: Spec, indices: Spec, axis: int) -> Spec:
+def _gather_rule(x: Spec, indices: Spec, axis: int, owner: str = "") -> Spec:
     return Spec((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype)
 
 
 @primitive(_gather_rule)
-def gather(x: Array, indices: Array, axis: int) -> Array:
-    """Entries of `x` along `axis` at integer `indices` (`keras.ops.take`)."""
-    return np.take(x, indices, axis=axis)
+def gather(x: Array, indices: Array, axis: int, owner: str = "") -> Array:
+    """Entries of `x` along `axis` at integer `indices` (`keras.ops.take`).
+
+    Raises:
+        IndexError: an index out of range; names it, the range, and the `owner` of the entries.
+    """
+    try:
+        return np.take(x, indices, axis=axis)
+    except IndexError:
+        length = x.shape[axis]
+        wrong = indices[(indices < -length) | (indices >= length)]
+        whose = f"Layer {owner!r}: expected" if owner else "Expected"
+        raise IndexError(f"{whose} numbers from 0 to {length - 1}. Received: {wrong.flat[0]}") from None
 
 
 @gather.gradient
-def _(needed: Any, gradients: Any, outputs: Any, inputs: Any, residuals: Any, axis: int) -> Any:
+def _(needed: Any, gradients: Any, outputs: Any, inputs: Any, residuals: Any, axis: int, owner: str = "") -> Any:
     x, indices = inputs
     return [scatter_add(gradients[0], indices, shape=x.shape, axis=axis), None]
 

@@ -52,7 +52,7 @@ def test_losses_and_metrics_of_one_name_are_kept_apart() -> None:
     ("module", "name"),
     [
         ("os", "system"),
-        ("keras.layers", "Lambda"),
+        ("keras.layers", "TFSMLayer"),
         ("keras.src.utils", "get_file"),
         ("builtins", "eval"),
         ("x.y", "Dense"),

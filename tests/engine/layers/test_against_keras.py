@@ -143,3 +143,56 @@ def test_policies_give_keras_dtypes(case: Case, policy: str) -> None:
         rtol=tolerance,
         atol=tolerance,
     )
+
+
+STEPS = {
+    "masked": ({}, True),
+    "renormalised": ({"renorm": True, "scale": False}, False),
+    "renormalised within limits, masked": (
+        {"renorm": True, "renorm_clipping": {"rmin": 0.8, "rmax": 1.1, "dmax": 0.2}, "renorm_momentum": 0.8},
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "masked"), STEPS.values(), ids=STEPS)
+def test_batch_normalization_heeds_masks_and_renormalises_as_keras(options: dict[str, Any], masked: bool) -> None:
+    theirs, ours = (library.BatchNormalization(**options, name="tested") for library in (keras.layers, layers))
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        inputs = rng.normal(2.0, 3.0, (4, 5, 3)).astype(np.float32)
+        mask = rng.uniform(size=(4, 5)) > 0.4 if masked else None
+        expected, received = (layer(inputs, training=True, mask=mask) for layer in (theirs, ours))
+        np.testing.assert_allclose(received, np.asarray(expected), rtol=1e-4, atol=1e-5)
+    for expected, received in zip(theirs.get_weights(), ours.get_weights(), strict=True):
+        np.testing.assert_allclose(received, expected, rtol=1e-5, atol=1e-6)
+    assert [v.name for v in ours.weights] == [v.name for v in theirs.weights]
+    assert as_json(serialize(ours)) == as_json(keras.saving.serialize_keras_object(theirs))
+
+
+def test_spectral_normalization_steps_as_keras() -> None:
+    theirs, ours = (
+        library.SpectralNormalization(library.Dense(3, name="inner"), power_iterations=2, name="tested")
+        for library in (keras.layers, layers)
+    )
+    inputs = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
+    np.asarray(theirs(inputs)), ours(inputs)
+    ours.set_weights(theirs.get_weights())
+    for _ in range(10):
+        expected, received = (layer(inputs, training=True) for layer in (theirs, ours))
+        np.testing.assert_allclose(received, np.asarray(expected), rtol=1e-4, atol=1e-5)
+    assert np.linalg.svd(ours.layer.kernel.numpy())[1].max() == pytest.approx(1.0, abs=1e-3)
+    assert as_json(serialize(ours)) == as_json(keras.saving.serialize_keras_object(theirs))
+    assert [v.path for v in ours.weights] == [v.path for v in theirs.weights]
+
+
+def test_alpha_dropout_keeps_mean_and_deviation() -> None:
+    inputs = np.random.default_rng(0).normal(size=(300, 400)).astype(np.float32)
+    outputs = layers.AlphaDropout(0.3, seed=1)(inputs, training=True).numpy()
+    assert outputs.mean() == pytest.approx(0.0, abs=0.01)
+    assert outputs.std() == pytest.approx(1.0, abs=0.01)
+    values, counts = np.unique(outputs, return_counts=True)
+    dropped = outputs == values[counts.argmax()]
+    assert dropped.mean() == pytest.approx(0.3, abs=0.01)
+    rows = layers.AlphaDropout(0.5, noise_shape=(None, 1), seed=1)(inputs, training=True).numpy()
+    assert set((rows == rows[:, :1]).mean(axis=1) > 0.99) == {False, True}

@@ -33,6 +33,18 @@ SMALL = [
     Case("LeakyReLU", {}, ((2, 4),)),
     Case("ELU", {}, ((2, 4),)),
     Case("PReLU", {}, ((2, 4),)),
+    Case("EinsumDense", {"equation": "abc,cde->abde", "output_shape": (None, 2, 2), "bias_axes": "d"}, ((1, 2, 3),)),
+    Case("Attention", {"score_mode": "concat", "use_scale": True}, ((1, 2, 3), (1, 3, 3))),
+    Case("AdditiveAttention", {}, ((1, 2, 3), (1, 3, 3))),
+    Case("GroupNormalization", {"groups": 2}, ((1, 2, 4),)),
+    Case("RMSNormalization", {}, ((2, 4),)),
+    Case("UnitNormalization", {}, ((2, 3),)),
+    Case("LayerNormalization", {"rms_scaling": True}, ((2, 4),)),
+    Case("Dot", {"axes": (2, 1), "normalize": True}, ((1, 2, 3), (1, 3, 2))),
+    Case("AdaptiveAveragePooling2D", {"output_size": (2, 3)}, ((1, 3, 4, 1),)),
+    Case("AdaptiveMaxPooling1D", {"output_size": 3}, ((1, 5, 2),)),
+    Case("UpSampling2D", {"interpolation": "bicubic"}, ((1, 2, 2, 1),)),
+    Case("Activation", {"activation": "sparsemax"}, ((3, 4),)),
 ]
 
 

@@ -306,7 +306,7 @@ def test_compute_output_shape_stands_in_for_a_call_that_cannot_be_traced() -> No
         (lambda: layers.Concatenate(name="c")([np.ones((2, 3, 1)), np.ones((2, 4, 1))]), "'c'.*except along axis -1"),
         (lambda: layers.Reshape((7,), name="r")(X), r"'r'.*\(4, 6\).*\(4, ?7\)"),
         (lambda: layers.Input(), "needs a `shape`"),
-        (lambda: layers.BatchNormalization(renorm=True, name="b"), "'b'.*renorm"),
+        (lambda: layers.BatchNormalization(renorm=True, renorm_clipping={"dmax": -1}, name="b"), "'b'.*renorm"),
     ],
 )
 def test_wrong_arguments_and_inputs_name_the_layer(call: Any, message: str) -> None:

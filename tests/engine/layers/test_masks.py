@@ -190,5 +190,9 @@ def test_the_config_of_a_model_with_masks_is_keras() -> None:
 @pytest.mark.parametrize("number", [5, -6])
 def test_numbers_without_a_vector_are_named(number: int) -> None:
     layer = layers.Embedding(5, 3, name="words")
-    with pytest.raises(IndexError, match=f"Layer 'words': expected numbers from 0 to 4 .* Received: {number}"):
+    said = rf"Layer 'words': expected numbers from 0 to 4\. Received: {number}"
+    with pytest.raises(IndexError, match=said):
         layer(np.array([[1, number]]))
+    model = engine.Sequential([layers.Input((2,), dtype="int32"), layer])
+    with pytest.raises(IndexError, match=said):  # in a plan
+        model.predict(np.array([[1, number]]), verbose=0)

@@ -41,6 +41,12 @@ CASES: list[tuple[str, dict[str, Any], Any]] = [
     ("Hinge", {}, BINARY),
     ("SquaredHinge", {}, BINARY * 2 - 1),
     ("CategoricalHinge", {}, ONE_HOT),
+    ("Dice", {"axis": (1,)}, BINARY),
+    ("Dice", {}, BINARY),
+    ("Tversky", {"alpha": 0.3, "beta": 0.6, "axis": -1}, BINARY),
+    ("Circle", {"gamma": 3.0, "margin": 0.3}, CLASSES),
+    ("Circle", {"remove_diagonal": False}, CLASSES[:, None]),
+    ("CategoricalGeneralizedCrossEntropy", {"q": 0.3}, CLASSES),
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine import losses, metrics
+from engine import Sequential, layers, losses, metrics
 from engine.registry import deserialize, serialize
 from tests.engine.keras_reference import as_json, keras
 from tests.engine.losses.test_losses import BINARY, CLASSES, NUMBERS, ONE_HOT, PREDICTIONS, WEIGHTS
@@ -31,6 +31,14 @@ CASES: list[tuple[str, dict[str, Any], Any]] = [
     ("Hinge", {}, BINARY),
     ("KLDivergence", {}, NUMBERS),
     ("Poisson", {}, NUMBERS),
+    ("PearsonCorrelation", {}, NUMBERS),
+    ("ConcordanceCorrelation", {}, NUMBERS),
+    ("R2Score", {}, NUMBERS),
+    ("R2Score", {"class_aggregation": "variance_weighted_average", "num_regressors": 2}, NUMBERS),
+    ("R2Score", {"class_aggregation": None}, NUMBERS),
+    ("OneHotIoU", {"num_classes": 4, "target_class_ids": [0, 2], "dtype": "float32"}, ONE_HOT),
+    ("OneHotMeanIoU", {"num_classes": 4, "ignore_class": 1, "dtype": "float32"}, ONE_HOT),
+    ("MeanIoU", {"num_classes": 4, "sparse_y_pred": False, "dtype": "float32"}, CLASSES),
 ]
 
 
@@ -103,3 +111,48 @@ def test_a_metric_is_found_by_any_of_its_names(name: str) -> None:
 def test_an_unknown_metric_is_named() -> None:
     with pytest.raises(ValueError, match="no_such_metric"):
         metrics.get("no_such_metric")
+
+
+AT = ("SensitivityAtSpecificity", "SpecificityAtSensitivity", "PrecisionAtRecall", "RecallAtPrecision")
+
+
+@pytest.mark.parametrize("name", AT)
+@pytest.mark.parametrize("options", [{}, {"num_thresholds": 1}, {"num_thresholds": 7, "class_id": 2}], ids=str)
+def test_the_best_rate_at_another_equals_keras(name: str, options: dict[str, Any]) -> None:
+    ours, theirs = getattr(metrics, name)(0.4, **options), getattr(keras.metrics, name)(0.4, **options)
+    for weights in (None, WEIGHTS):
+        ours.update_state(BINARY, PREDICTIONS, weights)
+        theirs.update_state(BINARY, PREDICTIONS, weights)
+        np.testing.assert_allclose(ours.result(), np.asarray(theirs.result()), rtol=1e-5)
+    assert as_json(serialize(ours)) == as_json(keras.metrics.serialize(theirs))
+    assert [v.name for v in ours.variables] == [v.name for v in theirs.variables]
+
+
+def test_intersections_of_regions_equal_keras() -> None:
+    rng = np.random.default_rng(0)
+    truth, taken = rng.integers(-1, 5, (2, 3, 20, 5))
+    weights = rng.integers(0, 3, truth.shape)
+    for name, options in (
+        ("IoU", {"num_classes": 4, "target_class_ids": (0, 3)}),
+        ("MeanIoU", {"num_classes": 5, "ignore_class": 2}),
+        ("BinaryIoU", {"threshold": 0.3}),
+    ):
+        ours, theirs = getattr(metrics, name)(**options), getattr(keras.metrics, name)(**options)
+        predicted = rng.random(truth.shape).astype(np.float32) if name == "BinaryIoU" else taken
+        for given in (None, weights):
+            ours.update_state(truth, predicted, given)
+            theirs.update_state(truth, predicted, given)
+            np.testing.assert_allclose(ours.result(), np.asarray(theirs.result()), rtol=1e-5)
+        np.testing.assert_array_equal(ours.total_cm.numpy(), np.asarray(theirs.total_cm))
+        config = {**as_json(serialize(ours))["config"], "name": None}
+        assert config == {**as_json(keras.metrics.serialize(theirs))["config"], "name": None}
+
+
+def test_segmentation_counts_within_training() -> None:
+    model = Sequential([layers.Input((6, 6, 1)), layers.Conv2D(3, 1, activation="softmax")])
+    data = np.random.default_rng(0).normal(size=(8, 6, 6, 1)).astype(np.float32)
+    truth = np.eye(3, dtype=np.float32)[(data[..., 0] > 0).astype(int)]
+    model.compile("sgd", losses.Dice(), metrics=[metrics.OneHotMeanIoU(3, name="iou")])
+    history = model.fit(data, truth, batch_size=4, epochs=2, verbose=0).history
+    assert not model._function("train").eager
+    assert 0 <= history["iou"][-1] <= 1

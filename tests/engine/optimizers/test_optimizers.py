@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import engine
 from engine import optimizers
 from engine.registry import deserialize, serialize
 from engine.variable import Variable
@@ -40,6 +42,9 @@ MAKERS: dict[str, Maker] = {
         beta=0.1,
     ),
     "lion": lambda k: k.Lion(0.1),
+    "lamb": lambda k: k.Lamb(0.1, weight_decay=0.01),
+    "adafactor": lambda k: k.Adafactor(0.5, clip_threshold=0.8),
+    "adafactor at a fixed rate": lambda k: k.Adafactor(0.1, relative_step=False),
     "averages that overwrite": lambda k: k.Adam(0.1, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=2),
     "averages": lambda k: k.Adam(0.1, use_ema=True),
     "accumulation": lambda k: k.SGD(0.1, momentum=0.5, gradient_accumulation_steps=2),
@@ -185,3 +190,37 @@ def test_an_optimizer_is_found_by_name(name: str) -> None:
 def test_an_unknown_optimizer_is_named() -> None:
     with pytest.raises(ValueError, match="no_such_optimizer"):
         optimizers.get("no_such_optimizer")
+
+
+def test_steps_without_finite_gradients_are_left_out_and_halve_the_scale() -> None:
+    plain = optimizers.SGD(0.1, momentum=0.9)
+    scaled = optimizers.LossScaleOptimizer(optimizers.SGD(0.1, momentum=0.9), initial_scale=8.0, dynamic_growth_steps=3)
+    expected, received = (Variable(np.ones(3, np.float32), name="k") for _ in range(2))
+    scales = []
+    for number in (8.0, np.inf, 16.0, np.nan, 8.0, 8.0, 8.0, 8.0):
+        gradient = np.array([1.0, number, 2.0], np.float32)
+        if np.isfinite(number):
+            plain.apply([gradient / (scales[-1] if scales else 8.0)], [expected])
+        scaled.apply([gradient], [received])
+        scales.append(float(scaled.dynamic_scale.numpy()))
+        np.testing.assert_allclose(received.numpy(), expected.numpy(), rtol=1e-6)
+    assert scales == [8.0, 4.0, 4.0, 2.0, 2.0, 2.0, 4.0, 4.0]
+    assert int(scaled.iterations.numpy()) == 6
+    with pytest.raises(ValueError, match="set these on the inner optimizer"):
+        optimizers.LossScaleOptimizer(optimizers.SGD(), clipnorm=1.0)
+
+
+@pytest.mark.parametrize("direction", ["from keras", "to keras"])
+def test_a_scaled_optimizer_trains_in_a_plan_and_its_state_goes_both_ways(tmp_path: Path, direction: str) -> None:
+    writer, reader = (keras, engine) if direction == "from keras" else (engine, keras)
+    x = np.random.default_rng(0).normal(size=(32, 3)).astype(np.float32)
+    model = writer.Sequential([writer.Input((3,)), writer.layers.Dense(1)])
+    scaled = writer.optimizers.LossScaleOptimizer(writer.optimizers.Adam(0.05), dynamic_growth_steps=4)
+    model.compile(scaled, "mse")
+    losses = model.fit(x, x.sum(1, keepdims=True), epochs=10, batch_size=8, verbose=0).history["loss"]
+    assert losses[-1] < 0.5 * losses[0]
+    model.save(tmp_path / "model.keras")
+    again = reader.saving.load_model(tmp_path / "model.keras")
+    assert again.optimizer.built
+    for expected, received in zip(model.optimizer.variables, again.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(received.numpy()), np.asarray(expected.numpy()))

@@ -1,4 +1,4 @@
-"""Layers that prepare data inside a model."""
+"""Rescaling: inputs brought to another range by a scale and an offset."""
 
 from __future__ import annotations
 
