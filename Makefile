@@ -6,16 +6,19 @@ BIN := $(VENV)/bin
 
 .PHONY: serve test check benchmark train clean
 
-# One stamp for each set of dependencies: pip runs again only when pyproject.toml changed.
-$(VENV)/.serve: pyproject.toml
+$(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Beagle needs Python 3.11 or newer; set PYTHON=")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp for each set of dependencies: pip runs again only when pyproject.toml changed.
+$(VENV)/.serve: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
-$(VENV)/.test: pyproject.toml $(VENV)/.serve
+# What the tests need holds what serving needs: installed in one go.
+$(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
-	touch $@
+	touch $(VENV)/.serve $@
 
 $(VENV)/.benchmark: pyproject.toml $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[benchmark]'
@@ -27,7 +30,8 @@ serve: $(VENV)/.serve
 test: $(VENV)/.test check
 	PATH="$(abspath $(BIN)):$$PATH" sh tests/install_servers.sh
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 tests/engine
-	$(BIN)/python -m pytest --ignore tests/engine
+	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal --ignore tests/engine -m 'not alone'
+	$(BIN)/python -m pytest --ignore tests/engine -m alone
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

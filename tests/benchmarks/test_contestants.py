@@ -17,6 +17,8 @@ from tests.benchmarks.networks.keras_networks import trained
 from tests.benchmarks.networks.weights import fill, images, measure_statistics, write_weights
 from tests.benchmarks.startup import SAMPLES, drift, worker
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def network() -> Any:

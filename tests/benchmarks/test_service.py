@@ -22,6 +22,8 @@ from tests.benchmarks.rounds import Figures
 from tests.benchmarks.servers import Beagle
 from tests.service.processes import children, eventually, python, running
 
+pytestmark = pytest.mark.alone
+
 
 def test_the_photograph_has_the_size_that_the_cases_speak_of() -> None:
     assert 180_000 < len(photograph()) < 200_000

@@ -153,6 +153,7 @@ def test_an_answer_that_is_not_the_services_is_a_server_error(client: Client, sc
     assert caught.value.code == "invalid_answer"
 
 
+@pytest.mark.alone
 def test_a_busy_service_is_asked_again_when_it_says(client: Client, script: Script) -> None:
     script.answers = [(503, error("queue_full"), {"Retry-After": "0.2"}), (200, SEVEN, {})]
     assert client.predict(b"x") == [Prediction("7", 0.75)]

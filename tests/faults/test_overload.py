@@ -14,6 +14,7 @@ from tests.faults.overload import LAYOUT, find_peak, overload
 SECONDS = 4.0
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc for its processes"),
     pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed"),
 ]

@@ -14,6 +14,7 @@ from tests.faults.report import print_outcomes, print_windows
 from tests.faults.scenarios import EVERYTHING, LYING, SCENARIOS, WITHOUT_LEASES
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc for the processes it kills"),
     pytest.mark.skipif(
         not (shutil.which("nginx") and shutil.which("redis-server")), reason="nginx or redis-server is not installed"

@@ -14,6 +14,8 @@ from service.worker import Worker
 from tests.service.local_queue import MODEL, Queue, Session
 from tests.service.processes import eventually
 
+pytestmark = pytest.mark.alone
+
 
 class Working:
     """A worker in a thread, until the block ends."""

@@ -228,6 +228,7 @@ def test_the_picture_that_is_given_stays_as_it_is(seven: Image.Image) -> None:
     assert seven.tobytes() == before
 
 
+@pytest.mark.alone
 def test_a_photograph_of_a_megapixel_takes_milliseconds(seven: Image.Image) -> None:
     photo = Image.eval(seven, lambda level: 255 - level).convert("RGB").resize((1000, 1000))
     seconds = []

@@ -20,6 +20,8 @@ from clients.load.pictures import FilePictures
 from tests.clients.load.unruly import Behaviour, Deed, UnrulyServer, serving, well
 from tests.service.processes import eventually
 
+pytestmark = pytest.mark.alone  # planned moments and rates are held to
+
 
 class Outcome:
     """What a load found: its report, the rows of its ledger by number, the audit, and the server."""

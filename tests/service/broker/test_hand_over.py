@@ -162,6 +162,7 @@ def test_a_job_counts_as_tried_only_where_the_lost_worker_had_read_its_mail(
     assert not redis_server.client.exists(key("mail:dead-1-aa"))
 
 
+@pytest.mark.alone
 def test_a_job_that_comes_back_wakes_a_worker_that_waits(partitions, new_web, new_worker) -> None:
     web, first = new_web(partitions), new_worker(partitions)
     job = submit(web)

@@ -174,6 +174,7 @@ def test_jobs_wait_for_a_worker_that_is_not_there_yet(partitions, new_web, new_w
         assert waiting.result() == b"answer to x"
 
 
+@pytest.mark.alone
 def test_a_job_without_an_answer_ends_at_its_deadline(redis_server, partitions, new_web, new_worker) -> None:
     web, worker = new_web(partitions), new_worker(partitions)
     waiting = submit(web, deadline_s=0.3)
@@ -262,6 +263,7 @@ def test_status_tells_who_serves_what(partitions, new_web, new_worker) -> None:
     assert web.status().reachable
 
 
+@pytest.mark.alone
 def test_an_idle_worker_wakes_when_a_job_comes(partitions, new_web, new_worker) -> None:
     web, worker = new_web(partitions), new_worker(partitions, (("animals", "1"), ("digits", "1")))
     web.status()

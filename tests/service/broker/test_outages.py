@@ -55,6 +55,7 @@ def worker_process(redis_server) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
+@pytest.mark.alone
 def test_a_killed_workers_jobs_are_answered_by_another_within_three_seconds(
     partitions, worker_process, new_web, new_worker
 ) -> None:
@@ -95,6 +96,7 @@ def test_the_late_finish_of_a_worker_that_slept_is_refused(partitions, worker_pr
     assert output == "0\n"
 
 
+@pytest.mark.alone
 def test_an_answer_whose_hint_is_lost_is_found(redis_server, partitions, new_web, new_worker) -> None:
     web, worker = new_web(partitions), new_worker(partitions)
     waiting = submit(web)
@@ -133,6 +135,7 @@ def test_jobs_are_submitted_again_when_the_server_lost_everything(
         assert [one.result() for one in waiting] == [b"answer to %d" % i for i in range(10)]
 
 
+@pytest.mark.alone
 def test_a_server_that_restarts_loses_no_job_and_refuses_new_ones_meanwhile(
     new_redis_server, new_web, new_worker
 ) -> None:
@@ -247,6 +250,7 @@ def test_garbage_in_the_reply_list_leaves_nobody_waiting(redis_server, partition
     assert waiting.result() == b"answer to x"
 
 
+@pytest.mark.alone
 def test_a_server_that_hangs_does_not_deafen_the_workers_to_the_others(new_redis_server, new_web, new_worker) -> None:
     here, hanging = new_redis_server(), new_redis_server()
     worker = new_worker(connect(f"{here.url},{hanging.url}?partition=q"))

@@ -63,6 +63,7 @@ def test_jobs_are_spread_and_a_worker_serves_all(redis_server, new_web, new_work
     assert [one.result() for one in waiting] == [b"answer to %d" % i for i in range(8)]
 
 
+@pytest.mark.alone
 def test_an_idle_worker_is_handed_the_jobs_of_every_partition(redis_server, new_web, new_worker) -> None:
     web, worker = new_web(connect(two(redis_server))), new_worker(connect(two(redis_server)))
     web.status()
@@ -75,6 +76,7 @@ def test_an_idle_worker_is_handed_the_jobs_of_every_partition(redis_server, new_
     assert sorted(times)[5] < 0.05
 
 
+@pytest.mark.alone
 def test_waiting_on_several_partitions_ends_in_time(redis_server, new_worker) -> None:
     worker = new_worker(connect(two(redis_server)))
     began = time.monotonic()

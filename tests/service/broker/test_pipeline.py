@@ -71,6 +71,7 @@ def test_commands_of_many_threads_do_not_mix(redis_server, new_pipeline) -> None
     assert all(text == reply for text, reply in heard.items())
 
 
+@pytest.mark.alone
 def test_what_the_socket_does_not_take_at_once_blocks_nobody_and_arrives(redis_server, new_pipeline) -> None:
     pipeline = new_pipeline(redis_server, 5.0)
     heard: list[object] = []
@@ -124,6 +125,7 @@ def test_a_connection_that_breaks_ends_all_that_is_outstanding_and_the_next_comm
     until(lambda: heard[3:] == [b"again"])
 
 
+@pytest.mark.alone
 def test_a_server_that_keeps_silent_is_given_up_after_its_time_and_not_before(redis_server, new_pipeline) -> None:
     pipeline = new_pipeline(redis_server, 0.3)
     heard: list[object] = []

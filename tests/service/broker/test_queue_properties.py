@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import pytest
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -544,6 +545,7 @@ def _pairs(values: list[object]) -> Iterator[tuple[bytes, int]]:
     return zip(values[::2], values[1::2], strict=True)  # type: ignore[arg-type]
 
 
+@pytest.mark.alone  # no key may expire between two looks at it
 def test_every_order_of_steps_keeps_the_promise(redis_server, partitions) -> None:
     run_state_machine_as_test(
         lambda: QueueMachine(partitions[0], redis_server.client),

@@ -106,6 +106,7 @@ def test_a_job_cancelled_before_it_was_accepted_does_not_stay(redis_server, part
     until(lambda: not redis_server.client.keys("*queue*"))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("deadline_s", [0.02, 0.3])
 def test_a_deadline_is_kept_whether_or_not_the_server_answers(deadline_s, new_redis_server, new_web) -> None:
     server = new_redis_server()
@@ -121,6 +122,7 @@ def test_a_deadline_is_kept_whether_or_not_the_server_answers(deadline_s, new_re
     os.kill(server.pid, signal.SIGCONT)
 
 
+@pytest.mark.alone
 def test_a_server_that_stands_still_is_unavailable_within_a_second_and_serves_again_when_it_goes_on(
     new_redis_server, new_web, new_worker
 ) -> None:
@@ -205,6 +207,7 @@ def test_two_round_trips_are_all_that_an_answer_takes(redis_server, partitions, 
     assert calls.get("cmdstat_blpop", 0) <= 2
 
 
+@pytest.mark.alone
 def test_a_known_state_is_used_at_once_and_asked_for_anew(new_redis_server, new_web) -> None:
     server = new_redis_server()
     web = new_web(connect(server.url), limits=QueueLimits(max_jobs=1))
@@ -232,6 +235,7 @@ def test_a_known_state_is_used_at_once_and_asked_for_anew(new_redis_server, new_
     web.admit("digits", "1", 20)
 
 
+@pytest.mark.alone
 def test_admission_tells_a_server_that_stands_still(new_redis_server, new_web) -> None:
     server = new_redis_server()
     web = new_web(connect(server.url))

@@ -74,6 +74,7 @@ def test_models_are_named_by_path_or_query(client: FlaskClient, path: str) -> No
     assert client.post(path, **files(7)).status_code == 200
 
 
+@pytest.mark.alone
 def test_the_job_goes_to_the_queue_of_the_model_and_version_named(
     new_app: Callable[..., Flask], redis_server: RedisServer, new_worker: Callable[..., Any], partitions: Any
 ) -> None:

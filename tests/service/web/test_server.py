@@ -53,6 +53,7 @@ def test_many_clients_at_once_each_get_their_own_answer(
     assert "Traceback" not in web.log.read_text()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("worker_class", ["gevent", "gthread"])
 def test_the_job_of_a_client_that_hangs_up_is_deleted(
     start_web: StartWeb, new_answering_worker: NewWorker, redis_server: RedisServer, worker_class: str
@@ -111,6 +112,7 @@ def test_all_images_of_a_client_that_hangs_up_are_deleted(
     eventually(lambda: jobs(redis_server) == 0, "none waits")
 
 
+@pytest.mark.alone
 def test_waiting_clients_do_not_hold_up_health_checks(
     start_web: StartWeb, new_answering_worker: NewWorker, redis_server: RedisServer
 ) -> None:
@@ -158,6 +160,7 @@ def test_a_full_queue_is_a_503_with_retry_after_and_is_seen_before_the_body_come
         connection.close()
 
 
+@pytest.mark.alone
 def test_no_answer_by_the_deadline_is_a_504(start_web: StartWeb) -> None:
     web = start_web()
     started = time.monotonic()
