@@ -14,12 +14,13 @@ from engine.tensor import Symbol, Tensor, Value
 from engine.variable import Variable
 
 
-def capture(function: Callable[..., Any], *specs: Any) -> tuple[Graph, Any]:
+def capture(function: Callable[..., Any], *specs: Any, graph: Graph | None = None) -> tuple[Graph, Any]:
     """Captures `function(*arguments)`.
 
     Args:
         function: called once with symbols in place of specs.
         specs: nests of `Spec`; leaves that are no Spec (None, flags) are passed as they are.
+        graph: an empty graph to record into; default: a new one.
 
     Returns:
         The graph, whose inputs are the specs' symbols in order, and the nest that the function returned, its leaves
@@ -28,7 +29,7 @@ def capture(function: Callable[..., Any], *specs: Any) -> tuple[Graph, Any]:
     Raises:
         CaptureError: the function asked for the value of a symbol.
     """
-    graph = Graph()
+    graph = Graph() if graph is None else graph
     arguments = [map_specs(graph.input, item) for item in specs]
     with taping(()), capturing(graph):
         results = function(*arguments)

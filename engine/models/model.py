@@ -138,6 +138,33 @@ class Model(Trainer):
 
         load_weights(self, filepath, skip_mismatch=skip_mismatch, by_name=by_name)
 
+    def export(
+        self,
+        filepath: str | os.PathLike[str],
+        format: str = "onnx",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Writes the model's prediction as an ONNX file, for other programs to run.
+
+        Args:
+            filepath: of the file.
+            format: "onnx".
+            verbose: whether a line says where the file is; default: not.
+            input_signature: the shapes and dtypes of the inputs; default: the model's own.
+            kwargs: `opset_version` (default 17), `channels_first_inputs`, `labels`, `external_data`; see
+                `engine.onnx.writing.write_model`, which also says what is raised.
+        """
+        if format != "onnx":
+            raise ValueError(f'export: expected format="onnx". Received: {format!r}')
+        from engine.onnx.writing import write_model
+
+        options = {("opset" if key == "opset_version" else key): value for key, value in kwargs.items()}
+        write_model(self, filepath, input_signature=input_signature, **options)
+        if verbose:
+            print(f"Saved artifact at '{os.fspath(filepath)}'.")
+
     def summary(
         self,
         line_length: int | None = None,

@@ -12,8 +12,8 @@ from engine.primitives.elementwise import add, exp, multiply, negative, square, 
 from engine.primitives.pointwise import differentiated, pointwise, slope
 from engine.primitives.primitive import Array
 
-_CUBIC = 0.044715  # of the approximation by tanh (Hendrycks and Gimpel, 2016)
-_ROOT = math.sqrt(2 / math.pi)
+CUBIC = 0.044715  # of the approximation by tanh (Hendrycks and Gimpel, 2016)
+ROOT = math.sqrt(2 / math.pi)
 _FLAT = 40.0  # beyond, the slope of gelu is 0 or 1
 
 # Error function ------------------------------------------------------------------------------------------------------
@@ -61,8 +61,8 @@ def gelu(x: Array, out: Array, approximate: bool) -> None:
     """x times the normal distribution function at x, which `approximate` puts as (1 + tanh(…)) / 2."""
     if approximate:
         with np.errstate(over="ignore"):  # infinity gives the right 1
-            gate = x * x * x * _CUBIC + x
-        gate *= _ROOT
+            gate = x * x * x * CUBIC + x
+        gate *= ROOT
         np.tanh(gate, out=gate)
     else:
         gate = x * math.sqrt(0.5)
@@ -78,16 +78,16 @@ def gelu_gradient(x: Array, approximate: bool) -> Array:
     x = np.clip(x, -_FLAT, _FLAT)
     if approximate:
         squares = x * x
-        bend = np.tanh((squares * _CUBIC + 1) * x * _ROOT)
-        return 0.5 * (1 + bend) + 0.5 * x * (1 - bend * bend) * (squares * (3 * _CUBIC) + 1) * _ROOT
+        bend = np.tanh((squares * CUBIC + 1) * x * ROOT)
+        return 0.5 * (1 + bend) + 0.5 * x * (1 - bend * bend) * (squares * (3 * CUBIC) + 1) * ROOT
     below = x * math.sqrt(0.5)
     _erf(below, below)
-    return 0.5 * (1 + below) + x * np.exp(x * x * -0.5) * (0.5 * _ROOT)
+    return 0.5 * (1 + below) + x * np.exp(x * x * -0.5) * (0.5 * ROOT)
 
 
 def _gelu_formula(x: Any, approximate: bool) -> Any:
     if approximate:
-        bend = tanh(multiply(add(x, multiply(multiply(square(x), x), _CUBIC)), _ROOT))
+        bend = tanh(multiply(add(x, multiply(multiply(square(x), x), CUBIC)), ROOT))
     else:
         bend = erf(multiply(x, math.sqrt(0.5)))
     return multiply(multiply(x, 0.5), add(bend, 1.0))

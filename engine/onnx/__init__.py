@@ -1,0 +1,1 @@
+"""ONNX files in and out (`engine.onnx`). The package `onnx` is needed, and imported when a file is read or written."""
