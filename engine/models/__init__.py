@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
@@ -10,7 +9,6 @@ from engine.models.cloning import clone_model
 from engine.models.functional import Functional
 from engine.models.model import Model
 from engine.models.sequential import Sequential
-from engine.registry import deserialize as _deserialize
 
 
 def load_model(
@@ -30,9 +28,35 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
     model.save(filepath, overwrite=overwrite, **kwargs)
 
 
+def model_from_config(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """A model of an architecture; see `engine.saving.text.model_from_config`."""
+    from engine.saving import text
+
+    return text.model_from_config(config, custom_objects)
+
+
 def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Any:
-    """A model of the architecture that `Model.to_json` wrote, with new weights."""
-    return _deserialize(json.loads(json_string), custom_objects)
+    """A model of the architecture that `Model.to_json` of any Keras wrote, with new weights."""
+    from engine.saving import text
+
+    return text.model_from_json(json_string, custom_objects)
 
 
-__all__ = ["Functional", "Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
+def model_from_yaml(yaml_string: str, custom_objects: dict[str, Any] | None = None) -> Any:
+    """A model of the architecture that `Model.to_yaml` wrote, ours or that of Keras up to 2.5, with new weights."""
+    from engine.saving import text
+
+    return text.model_from_yaml(yaml_string, custom_objects)
+
+
+__all__ = [
+    "Functional",
+    "Model",
+    "Sequential",
+    "clone_model",
+    "load_model",
+    "model_from_config",
+    "model_from_json",
+    "model_from_yaml",
+    "save_model",
+]

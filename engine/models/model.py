@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -11,7 +10,7 @@ from engine.layers import calling, tracking
 from engine.layers.layer import Layer
 from engine.models.trainer import Trainer
 from engine.ops.operation import KerasTensor
-from engine.registry import registered, serialize
+from engine.registry import registered
 
 # Attributes of ours through which a model owns nothing that archives should see.
 _INTERNAL = frozenset({"_compiled", "_functional", "_operations", "_predicting", "_results", "history", "optimizer"})
@@ -111,7 +110,15 @@ class Model(Trainer):
 
     def to_json(self, **kwargs: Any) -> str:
         """The model's architecture as JSON; `kwargs` go to `json.dumps`."""
-        return json.dumps(serialize(self), **kwargs)
+        from engine.saving import text
+
+        return text.to_json(self, **kwargs)
+
+    def to_yaml(self, **kwargs: Any) -> str:
+        """The model's architecture as YAML; `kwargs` go to `yaml.safe_dump`."""
+        from engine.saving import text
+
+        return text.to_yaml(self, **kwargs)
 
     def save(
         self, filepath: str | os.PathLike[str], overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
@@ -124,11 +131,13 @@ class Model(Trainer):
             raise ValueError(f"save: unknown arguments {', '.join(sorted(kwargs))}.")
         save_model(self, filepath, overwrite=overwrite, zipped=zipped)
 
-    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Writes the weights as a ".weights.h5" file."""
+    def save_weights(
+        self, filepath: str | os.PathLike[str], overwrite: bool = True, max_shard_size: float | None = None
+    ) -> None:
+        """Writes the weights as a ".weights.h5" file, or as several; see `engine.saving.save_weights`."""
         from engine.saving import save_weights
 
-        save_weights(self, filepath, overwrite=overwrite)
+        save_weights(self, filepath, overwrite=overwrite, max_shard_size=max_shard_size)
 
     def load_weights(
         self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, by_name: bool = False

@@ -69,7 +69,7 @@ class _Reader:
         except _NotYetError:
             return False
         layer = self._layers[name]
-        if not any_symbolic((args, kwargs)):
+        if not any_symbolic((args, kwargs)) and not getattr(layer, "folds_numbers", False):
             # Called on numbers alone it would compute at once, as much as the file asks for.
             raise ValueError(
                 f"The config of model {self._config.get('name')!r} calls {name!r} on none of the model's tensors."
@@ -119,6 +119,10 @@ class _Reader:
             raise ValueError(f"The config names call {node_index} of layer {name!r}, which there is not.") from None
 
 
+_CONSTANT = "_CONSTANT_VALUE"
+"""What tf.keras wrote for the name of a layer where an argument is no tensor."""
+
+
 class _NotYetError(Exception):
     """An argument has not been computed yet."""
 
@@ -142,7 +146,9 @@ def _arguments(node: Any, layers: Container[str]) -> tuple[list[Any], dict[str, 
     tensors: list[Any] = []
     kwargs: dict[str, Any] = {}
     for item in [node] if node and isinstance(node[0], str) else node:
-        tensors.append(_former_tensor(item[:3]))
+        # A constant in the place of a tensor has its value where a tensor has the number of the output.
+        constant = item[0] == _CONSTANT and item[0] not in layers
+        tensors.append(item[2] if constant else _former_tensor(item[:3]))
         if len(item) == 4:
             kwargs.update({key: _former_argument(value, layers) for key, value in item[3].items()})
     return [tensors[0] if len(tensors) == 1 else tensors], kwargs

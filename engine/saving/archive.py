@@ -6,6 +6,7 @@ Nothing is extracted to disk, and a member that claims far more bytes than it br
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import secrets
 import stat
@@ -20,6 +21,8 @@ CONFIG_LIMIT = 256 << 20
 EXPANSION_LIMIT = 100
 """How many times its stored size a member may claim to be, above `EXPANSION_FREE` bytes."""
 EXPANSION_FREE = 64 << 20
+MEMBERS_LIMIT = 10_000
+"""How many assets an archive may have."""
 
 
 class Members:
@@ -28,6 +31,29 @@ class Members:
     def __init__(self, path: Path, zipped: zipfile.ZipFile | None) -> None:
         self._path = path
         self._zip = zipped
+
+    def names(self, prefix: str = "") -> list[str]:
+        """The names of the members that begin so, those that stand for folders left out.
+
+        Raises:
+            ValueError: there are too many.
+        """
+        if self._zip is None:
+            # Links are not followed: they may lead out of the folder, or in circles.
+            found = (
+                (Path(root) / file).relative_to(self._path).as_posix()
+                for root, _, files in os.walk(self._path / prefix)
+                for file in files
+            )
+        else:
+            found = (name for name in self._zip.namelist() if name.startswith(prefix) and not name.endswith("/"))
+        listed = list(itertools.islice(found, MEMBERS_LIMIT + 1))
+        if len(listed) > MEMBERS_LIMIT:
+            raise ValueError(f"{str(self._path)!r} has more than {MEMBERS_LIMIT} files under {prefix!r}.")
+        return sorted(listed)
+
+    def __contains__(self, name: str) -> bool:
+        return (self._path / name).is_file() if self._zip is None else name in self._zip.NameToInfo
 
     def read(self, name: str) -> bytes:
         """A small member, whole."""

@@ -6,6 +6,7 @@ list or dictionary adds a level whose names are the children's classes in snake 
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
 
 # How many of a list an error names.
 _LISTED = 5
-# Keras 2.13's name for what is "layers" since.
-_FORMER_NAMES = {"layers": "_layer_checkpoint_dependencies"}
+# What Keras 2 called parts of a path: its 2.13 the layers, all of it what attention layers consist of.
+_FORMER_NAMES: tuple[dict[str, str], ...] = (
+    {},
+    {"layers": "_layer_checkpoint_dependencies"},
+    {f"{name}_dense": f"_{name}_dense" for name in ("key", "output", "query", "value")},
+)
 
 
 def saveables(root: Any) -> Iterator[tuple[str, Any]]:
@@ -91,27 +96,43 @@ class _Store(Mapping[str, Array]):
 
 
 class Contents:
-    """What a weights file holds, by one walk through it."""
+    """What a weights file holds, or several that belong together, by one walk through each."""
 
-    def __init__(self, file: h5py.File) -> None:
+    def __init__(self, *files: h5py.File) -> None:
         self._groups: dict[str, dict[str, h5py.Dataset]] = {}
-        for path, dataset in hdf5.datasets(file):
-            group, _, name = path.rpartition("/")
-            self._groups.setdefault(group, {})[name] = dataset
+        for file in files:
+            for path, dataset in hdf5.datasets(file):
+                group, _, name = path.rpartition("/")
+                if name in self._groups.setdefault(group, {}):
+                    raise ValueError(f"Two of the files hold {path!r}.")
+                self._groups[group][name] = dataset
+
+    def groups(self) -> set[str]:
+        """The paths of all groups with datasets."""
+        return set(self._groups)
+
+    def datasets(self) -> Iterator[tuple[str, h5py.Dataset]]:
+        """All datasets with their paths."""
+        for group, found in self._groups.items():
+            for name, dataset in found.items():
+                yield f"{group}/{name}".lstrip("/"), dataset
 
     def paths(self) -> set[str]:
         """The paths of all datasets."""
-        return {f"{group}/{name}".lstrip("/") for group, found in self._groups.items() for name in found}
+        return {path for path, _ in self.datasets()}
 
     def substance(self) -> int:
         """How many bytes of variables the file can fill."""
-        return sum(hdf5.substance(dataset) for found in self._groups.values() for dataset in found.values())
+        return sum(hdf5.substance(dataset) for _, dataset in self.datasets())
 
     def store(self, path: str) -> tuple[Mapping[str, Array], str]:
         """The datasets of the group at a path, or where older Keras put it; and the path found."""
-        former = "/".join(_FORMER_NAMES.get(part, part) for part in path.split("/"))
-        found = path if path in self._groups else former
-        return _Store(self._groups.get(found, {})), found
+        parts = path.split("/")
+        for first, second in itertools.combinations_with_replacement(_FORMER_NAMES, 2):
+            former = "/".join({**first, **second}.get(part, part) for part in parts)
+            if former in self._groups:
+                return _Store(self._groups[former]), former
+        return _Store({}), path
 
 
 def read_variables(

@@ -49,11 +49,17 @@ def weights_group(file: h5py.File) -> h5py.Group | None:
 
 def version(file: h5py.File) -> tuple[int, int]:
     """The version of Keras that wrote the file, such as (2, 4)."""
+    text = version_text(file)
+    return KERAS_1 if text is None else parsed_version(text)
+
+
+def version_text(file: h5py.File) -> str | None:
+    """The version of Keras as the file has it, such as "2.4.0" or "2.3.0-tf"; None where it does not say."""
     for place in (file, weights_group(file)):
         text = None if place is None else hdf5.attribute(place, "keras_version")
         if text is not None:
-            return parsed_version(_text(text))
-    return KERAS_1
+            return _text(text)
+    return None
 
 
 def backend(group: h5py.Group) -> str:
@@ -149,10 +155,15 @@ def _json(file: h5py.File, attribute: str) -> dict[str, Any] | None:
     value = hdf5.attribute(file, attribute)
     if value is None:
         return None
+    return parsed_object(_text(value), f"The attribute {attribute!r}")
+
+
+def parsed_object(text: str | bytes, what: str = "The text") -> dict[str, Any]:
+    """The object that a JSON text describes; `what` is for errors."""
     try:
-        config = json.loads(_text(value))
+        config = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"The attribute {attribute!r} is not valid JSON: {error}") from None
+        raise ValueError(f"{what} is not valid JSON: {error}") from None
     if not isinstance(config, dict):
-        raise ValueError(f"The attribute {attribute!r} is no JSON object.")
+        raise ValueError(f"{what} is no JSON object.")
     return config

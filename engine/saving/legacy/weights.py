@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from engine.primitives.primitive import Array
 from engine.saving import hdf5
-from engine.saving.legacy.container import TOP_LEVEL, SavedLayer, backend, saved_layer, saved_layers
+from engine.saving.legacy.container import TOP_LEVEL, SavedLayer, backend, saved_layer, saved_layers, version
+from engine.saving.legacy.conversion import from_cudnn, from_keras_1, read, shape
 from engine.saving.tree import mismatches, shortened
 from engine.variable import Variable
 
 if TYPE_CHECKING:
     import h5py
 
-_Pair = tuple[Variable, str, "h5py.Dataset"]
+OPTIMIZER = "optimizer_weights"
+"""The group of an optimizer's state, which lies beside the layers in some files."""
+
+_Pair = tuple[Variable, str, Any]
 
 # What a kind of weight was called before.
 _FORMER_KINDS = {"depthwise_kernel": "kernel", "running_mean": "moving_mean", "running_std": "moving_variance"}
@@ -49,11 +53,15 @@ def read_weights(
     """
     problems: list[str] = []
     pairs: list[_Pair] = []
+    is_first = version(group.file) < (2, 0)
     for layer, saved in _named(group, model, problems) if by_name else _ordered(group, model, whole):
-        pairs += _pairs(layer.name, _orders(layer), saved, problems)
+        converted = from_keras_1(saved, layer) if is_first else saved
+        pairs += _pairs(layer.name, _orders(layer), converted, problems)
     if hdf5.child(group, TOP_LEVEL) is not None:
         own = model._own_variables()
         pairs += _pairs(model.name, [own], saved_layer(group, TOP_LEVEL), problems)
+    if not by_name:
+        problems += _unlisted(group)
     if problems and not skip_mismatch:
         raise ValueError(mismatches(problems))
     if problems:
@@ -62,7 +70,7 @@ def read_weights(
     flips = backend(group) == "theano"
     try:
         for variable, name, dataset in pairs:
-            array = hdf5.read_array(dataset)
+            array = read(dataset)
             variable.assign(_turned(array) if flips and _last(name, 1) == "kernel" else array)
     except ValueError:
         for variable, value in before:
@@ -107,6 +115,16 @@ def _named(group: h5py.Group, model: Any, problems: list[str]) -> list[tuple[Any
     return found
 
 
+def _unlisted(group: h5py.Group) -> list[str]:
+    """What lies in the file beside the weights that it lists."""
+    listed = {f"{item.name}/{name}" for item in saved_layers(group) for name, _ in item.weights}
+    if hdf5.child(group, TOP_LEVEL) is not None:
+        listed |= {f"{TOP_LEVEL}/{name}" for name, _ in saved_layer(group, TOP_LEVEL).weights}
+    others = {path for path, _ in hdf5.datasets(group)} - {path.replace("//", "/") for path in listed}
+    kept = sorted(path for path in others if path.split("/")[0] != OPTIMIZER)
+    return _listed("the file has weights that none of its lists names:", kept)
+
+
 def _listed(what: str, names: Iterable[str]) -> list[str]:
     listed = ", ".join(shortened(list(names)))
     return [f"{what} {listed}"] if listed else []
@@ -123,7 +141,7 @@ def _pairs(layer: str, orders: Sequence[Sequence[Variable]], saved: SavedLayer, 
         )
         return []
     if len(variables) != len(saved.weights):
-        theirs = ", ".join(f"{name} {hdf5.shape(dataset)}" for name, dataset in saved.weights) or "none"
+        theirs = ", ".join(f"{name} {shape(dataset)}" for name, dataset in saved.weights) or "none"
         ours = ", ".join(f"{variable.path} {variable.shape}" for variable in variables) or "none"
         problems.append(
             f"layer {layer!r}{known} expects {len(variables)} weights ({ours}), "
@@ -131,13 +149,12 @@ def _pairs(layer: str, orders: Sequence[Sequence[Variable]], saved: SavedLayer, 
         )
         return []
     pairs: list[_Pair] = []
-    for variable, (name, dataset) in zip(variables, saved.weights, strict=True):
-        if hdf5.shape(dataset) == variable.shape:
+    for variable, (name, dataset) in zip(variables, from_cudnn(saved.weights, variables), strict=True):
+        if shape(dataset) == variable.shape:
             pairs.append((variable, name, dataset))
         else:
             problems.append(
-                f"layer {layer!r}{known}: {variable.path} has shape {variable.shape}, "
-                f"the saved {name} {hdf5.shape(dataset)}"
+                f"layer {layer!r}{known}: {variable.path} has shape {variable.shape}, the saved {name} {shape(dataset)}"
             )
     return pairs
 
@@ -166,7 +183,7 @@ def _chosen(orders: Sequence[Sequence[Variable]], saved: SavedLayer) -> Sequence
             return order
     if len(kinds) > 1 and sorted(kinds) == sorted(_kind(variable.path) for variable in orders[0]):
         return None
-    shapes = [hdf5.shape(dataset) for _, dataset in saved.weights]
+    shapes = [shape(dataset) for _, dataset in saved.weights]
     return next((order for order in orders if [variable.shape for variable in order] == shapes), orders[0])
 
 

@@ -84,8 +84,13 @@ FORGERIES: dict[str, tuple[Callable[[h5py.File], Any], str]] = {
     "JSON of another kind": (lambda file: _replace(file, "model_config", b"[]"), "no JSON object"),
     "a config of no object": (lambda file: _replace(file, "model_config", b'{"a": 1}'), "not a model"),
     "deep JSON": (lambda file: _replace(file, "model_config", b'{"a":' * 9000 + b"1" + b"}" * 9000), "JSON"),
+    "a config that is deep": (
+        lambda file: _replace(
+            file, "model_config", b'{"class_name": "Model", "config": ' + b"[" * 700 + b"]" * 700 + b"}"
+        ),
+        "m.h5",
+    ),
     "a version that is none": (lambda file: _replace(file, "keras_version", b"new"), "no version"),
-    "Keras 1": (lambda file: _replace(file, "keras_version", b"1.2.2"), "Keras 1"),
     "no weights": (lambda file: file.__delitem__("model_weights"), "has no weights"),
     "an unknown layer": (lambda file: _replace(file["model_weights"], "layer_names", [b"x"]), "no group"),
     "a layer twice": (lambda file: _replace(file["model_weights"], "layer_names", [b"first"] * 2), "twice"),

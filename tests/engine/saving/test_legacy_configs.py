@@ -83,6 +83,13 @@ def test_tuples_and_shapes_are_lists() -> None:
     assert modernised({"a": tupled}, (3, 0)) == {"a": [2, [None, 3]]}
 
 
-def test_keras_1_is_refused() -> None:
-    with pytest.raises(ValueError, match="Keras 1"):
-        _layer("Convolution2D", (1, 2), nb_filter=3)
+def test_arguments_of_keras_1_become_those_of_today() -> None:
+    given = {"nb_filter": 3, "nb_row": 2, "nb_col": 5, "subsample": [2, 1], "border_mode": "same", "init": "uniform"}
+    rest = {"W_regularizer": {"name": "WeightRegularizer", "l1": 0.0, "l2": 0.5}, "bias": False, "dim_ordering": "tf"}
+    constraint = {"W_constraint": {"name": "MaxNorm", "m": 2, "axis": 0}}
+    layer = _layer("Convolution2D", (1, 2), **given, **rest, **constraint)
+    assert (layer.filters, layer.kernel_size, layer.strides, layer.padding) == (3, (2, 5), (2, 1), "same")
+    assert layer.use_bias is False
+    assert layer.kernel_regularizer.get_config()["l2"] == 0.5
+    assert layer.kernel_constraint.get_config()["max_value"] == 2
+    assert type(layer.kernel_initializer).__name__ == "RandomUniform"

@@ -373,6 +373,15 @@ def test_mismatches_are_skipped_where_that_is_asked_for(tmp_path: Path) -> None:
     np.testing.assert_array_equal(model.get_layer("first").get_weights()[1], small_model().get_weights()[1])
 
 
+def test_weights_that_the_file_lists_nowhere_are_named(tmp_path: Path) -> None:
+    path = small_weights(tmp_path / "w.h5")
+    with h5py.File(path, "r+") as file:
+        file["last/more"] = file["forgotten/kernel:0"] = np.zeros(3)
+    with pytest.raises(ValueError, match="lists names: forgotten/kernel:0, last/more"):
+        small_model().load_weights(path)
+    small_model().load_weights(path, by_name=True)
+
+
 def test_layers_left_over_are_named_on_both_sides(tmp_path: Path) -> None:
     path = small_weights(
         tmp_path / "w.h5", lambda layers: (layers.pop("normal"), layers.update(end=layers.pop("last")))
