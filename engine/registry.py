@@ -51,7 +51,7 @@ Registered = TypeVar("Registered", bound=Callable[..., Any])
 
 # Our own modules that register the classes of one part of Keras's public paths, imported when that part is asked for.
 _PROVIDERS: dict[str, tuple[str, ...]] = {
-    "layers": ("engine.layers",),
+    "layers": ("engine.layers", "engine.layers.extensions"),
     "models": ("engine.models",),
     "ops": ("engine.ops",),
     "activations": ("engine.activations",),
@@ -66,7 +66,7 @@ _PROVIDERS: dict[str, tuple[str, ...]] = {
     "engine": ("engine.layers", "engine.models"),  # Keras 2: keras.src.engine.functional, keras.engine.input_layer
     "keras": ("engine.models", "engine.dtype_policies"),  # exported at the top: keras.Sequential, keras.DTypePolicy
 }
-_KERAS_ROOTS = ("keras", "tf_keras")
+_ROOTS = ("keras", "tf_keras", "beagle")  # the last one's are ours, and unknown to Keras
 
 _objects: dict[tuple[str, str], Any] = {}
 _by_name: dict[str, list[tuple[str, Any]]] = {}
@@ -146,7 +146,7 @@ def find(name: str, module: str | None = None) -> Any:
     Only the part of the path that says the kind (layers, losses, …) decides, since Keras moved files between versions.
     Without a path, layers come first, then models, then the rest.
     """
-    if module is not None and module.split(".")[0] not in (*_KERAS_ROOTS, "builtins"):
+    if module is not None and module.split(".")[0] not in (*_ROOTS, "builtins"):
         return None
     families = _families(module) if module not in (None, "builtins") else list(_PROVIDERS)
     for family in families:

@@ -132,7 +132,7 @@ class Functional(Model):
             optional = bool(getattr(tensor.history.operation, "optional", False))
             specs.append(
                 InputSpec(
-                    shape=(None, *tensor.shape[1:]),
+                    shape=(None, *tensor.shape[1:]) if tensor.shape else (),
                     allow_last_axis_squeeze=True,
                     name=key or tensor.history.operation.name,
                     optional=optional,

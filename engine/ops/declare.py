@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -19,6 +20,8 @@ from engine.primitives.apply import owned
 from engine.registry import registered
 
 Function = Callable[..., Any]
+
+_LARGEST_DIVISOR = 1 << 20
 
 
 class FunctionOperation(Operation):
@@ -49,6 +52,11 @@ class FunctionOperation(Operation):
         """The function's value."""
         operands = dict(zip(self.operand_names, args, strict=False))
         return type(self).function(**operands, **kwargs, **self.settings)
+
+    def _divisor(self) -> int:
+        shape = self.settings.get("newshape")  # of a reshape, which may take a free length apart
+        lengths = shape if isinstance(shape, (list, tuple)) else ()
+        return min(math.prod(length for length in lengths if isinstance(length, int) and length > 0), _LARGEST_DIVISOR)
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, **self.settings}

@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.dtypes import as_dtype, is_float, result_type
 from engine.ops.declare import operation
-from engine.primitives import casting, indexing
+from engine.primitives import casting, indexing, inverses
 from engine.primitives import elementwise as e
 from engine.primitives.activations import erf as _erf
 from engine.primitives.apply import as_value
@@ -144,6 +144,12 @@ tan = _unary("Tan", lambda x: e.divide(e.sin(x), e.cos(x)))
 tanh = _unary("Tanh", e.tanh)
 sinh = _unary("Sinh", lambda x: e.multiply(e.subtract(e.expm1(x), e.expm1(e.negative(x))), 0.5))
 cosh = _unary("Cosh", lambda x: e.multiply(e.add(e.exp(x), e.exp(e.negative(x))), 0.5))
+arcsin = _unary("Arcsin", inverses.arcsin)
+arccos = _unary("Arccos", inverses.arccos)
+arctan = _unary("Arctan", inverses.arctan)
+arcsinh = _unary("Arcsinh", inverses.arcsinh)
+arccosh = _unary("Arccosh", inverses.arccosh)
+arctanh = _unary("Arctanh", inverses.arctanh)
 floor = _unary("Floor", e.floor)
 ceil = _unary("Ceil", e.ceil)
 

@@ -49,18 +49,21 @@ def _filling(number: int) -> Iterator[None]:
         _inference.fill_in = before
 
 
-def infer_specs(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+def infer_specs(function: Callable[..., Any], args: Any, kwargs: dict[str, Any], divisor: int = 1) -> Any:
     """Placeholders like what `function(*args, **kwargs)` returns for placeholders among its arguments.
 
     The call is captured on a graph that is thrown away, for two lengths in place of the free dimensions: lengths of
     the result that differ are free.
+
+    Args:
+        divisor: what has to divide free lengths, where the function takes them apart.
     """
     leaves = tree.flatten([list(args), kwargs])
     free = any(None in leaf.shape for leaf in leaves if isinstance(leaf, KerasTensor))
     if not free:
         return tree.map_structure(_placeholder, _infer(function, args, kwargs, 1))
     problem: Exception | None = None
-    for small, large in _FILL_INS:
+    for small, large in (*_FILL_INS, *(((divisor, 2 * divisor),) if divisor > 1 else ())):
         try:
             first = _infer(function, args, kwargs, small)
             second = _infer(function, args, kwargs, large) if large != small else first

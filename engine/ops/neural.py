@@ -33,7 +33,7 @@ def conv(
     inputs: Any,
     kernel: Any,
     strides: Lengths = 1,
-    padding: str = "valid",
+    padding: Any = "valid",
     data_format: str | None = None,
     dilation_rate: Lengths = 1,
     bias: Any = None,
@@ -44,7 +44,7 @@ def conv(
         inputs: (batch, *spatial, channels), or (batch, channels, *spatial) with "channels_first".
         kernel: (*window, channels / groups, filters); the number of groups follows from the channels.
         strides, dilation_rate: one int, or one for each spatial axis.
-        padding: "valid", "same", or "causal" for one spatial axis.
+        padding: "valid", "same", or "causal" for one spatial axis; or pairs of zeros before and after each axis.
         data_format: default: the global one.
         bias: (filters,), added to the result in the same operation.
     """
@@ -153,7 +153,7 @@ def conv_transpose(
 # Pooling -------------------------------------------------------------------------------------------------------------
 
 
-def _pool(primitive: Any, inputs: Any, pool_size: Any, strides: Any, padding: str, data_format: str | None) -> Any:
+def _pool(primitive: Any, inputs: Any, pool_size: Any, strides: Any, padding: Any, data_format: str | None) -> Any:
     x = as_value(inputs)
     rank = x.ndim - 2
     if rank < 1:
@@ -170,17 +170,17 @@ def _pool(primitive: Any, inputs: Any, pool_size: Any, strides: Any, padding: st
 
 @operation("nn", "MaxPool", settings=("pool_size", "strides", "padding", "data_format"))
 def max_pool(
-    inputs: Any, pool_size: Lengths, strides: Any = None, padding: str = "valid", data_format: str | None = None
+    inputs: Any, pool_size: Lengths, strides: Any = None, padding: Any = "valid", data_format: str | None = None
 ) -> Any:
-    """The maximum of each window. Strides default to the window; padding, "valid" or "same", never wins."""
+    """The maximum of each window. Strides default to the window; padding ("valid", "same" or pairs) never wins."""
     return _pool(max_pooling, inputs, pool_size, strides, padding, data_format)
 
 
 @operation("nn", "AveragePool", settings=("pool_size", "strides", "padding", "data_format"))
 def average_pool(
-    inputs: Any, pool_size: Lengths, strides: Any = None, padding: str = "valid", data_format: str | None = None
+    inputs: Any, pool_size: Lengths, strides: Any = None, padding: Any = "valid", data_format: str | None = None
 ) -> Any:
-    """The mean of each window. Strides default to the window; padding, "valid" or "same", does not count."""
+    """The mean of each window. Strides default to the window; padding ("valid", "same" or pairs) does not count."""
     return _pool(average_pooling, floating(inputs), pool_size, strides, padding, data_format)
 
 

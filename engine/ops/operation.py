@@ -133,7 +133,7 @@ class Operation:
             ValueError, TypeError: the arguments do not fit; the message names the operation.
         """
         try:
-            return infer_specs(self.call, args, kwargs)
+            return infer_specs(self.call, args, kwargs, self._divisor())
         except (ValueError, TypeError) as error:
             kind = ValueError if isinstance(error, ValueError) else TypeError
             raise kind(f"{type(self).__name__} {self.name!r}: {error}") from error
@@ -142,6 +142,10 @@ class Operation:
                 f"The output shape of {type(self).__name__} {self.name!r} cannot be inferred: {error} Use operations "
                 "of `engine.ops` only, or define `compute_output_shape()`."
             ) from error
+
+    def _divisor(self) -> int:
+        """What has to divide free lengths for their shapes to be inferred."""
+        return 1
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` needs to make an equal one; for subclasses with plain constructor arguments as it is."""

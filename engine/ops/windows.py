@@ -31,8 +31,11 @@ def padding_pairs(
 ) -> Pairs:
     """(before, after) for each spatial axis.
 
-    "same" gives ceil(length / stride) outputs with the odd entry after; "causal" (one axis) pads before only.
+    "same" gives ceil(length / stride) outputs with the odd entry after; "causal" (one axis) pads before only; pairs,
+    one for each axis, are taken as they are.
     """
+    if isinstance(padding, (list, tuple)):
+        return _given_pairs(padding, len(spatial))
     if padding == "valid":
         return ((0, 0),) * len(spatial)
     if padding == "causal":
@@ -47,6 +50,15 @@ def padding_pairs(
         missing = max((outputs - 1) * stride + (size - 1) * step + 1 - length, 0)
         pairs.append((missing // 2, missing - missing // 2))
     return tuple(pairs)
+
+
+def _given_pairs(padding: Any, rank: int) -> Pairs:
+    pairs = tuple(tuple(pair) if isinstance(pair, (list, tuple)) else () for pair in padding)
+    if len(pairs) != rank or any(
+        len(pair) != 2 or not all(isinstance(item, int) and item >= 0 for item in pair) for pair in pairs
+    ):
+        raise ValueError(f"`padding` must be {rank} pairs of integers from 0 on. Received: {padding!r}")
+    return pairs
 
 
 def transposed_padding(

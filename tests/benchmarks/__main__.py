@@ -12,6 +12,7 @@ BENCHMARKS = {
     "overload": "three times more requests than the service can answer, beside LitServe (needs the extra `benchmark`)",
     "resnet50_service": "the whole service with ResNet50 in three precisions (needs the program wrk)",
     "inference": "ResNet50, MobileNetV2, VGG16 in three precisions, beside other engines (needs the extra `benchmark`)",
+    "imported": "networks from ONNX files of PyTorch and Keras beside our own (needs the extra `benchmark`)",
     "training": "training steps of four networks, beside PyTorch and Keras (needs the extra `benchmark`)",
     "startup": "imports, readiness and memory of a worker with ResNet50 (needs the extra `benchmark` for the peers)",
     "accuracy": "bfloat16 and int8 beside float32 (needs the real data of the tests)",

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from tests.benchmarks.contestant import TORCH_ENVIRON, ContestantError, Entry, difference, installed, start_all
+from tests.benchmarks.contestant import (
+    TORCH_ENVIRON,
+    Contestant,
+    ContestantError,
+    Entry,
+    difference,
+    installed,
+    start_all,
+)
 from tests.benchmarks.networks.files import folder_for, make
 from tests.benchmarks.networks.keras_networks import APPLICATIONS
 from tests.benchmarks.networks.shapes import IMAGE_SIDE
@@ -100,10 +108,9 @@ def peer_entries(
     return listed
 
 
-def measure(
-    listed: Sequence[Entry], rounds: int, seconds: float, profile: bool
-) -> tuple[dict[str, list[Figures]], dict[str, float]]:
-    """Let the contestants take turns; their figures, and how far their outputs are from the first one's.
+@contextlib.contextmanager
+def compared(listed: Sequence[Entry]) -> Iterator[tuple[dict[str, Contestant], dict[str, float]]]:
+    """Start the contestants; how far their outputs are from the first one's. They end with the block.
 
     Raises:
         ContestantError: a contestant that computes in float32 gave other outputs.
@@ -117,10 +124,27 @@ def measure(
             if name.endswith("float32") and share > FLOAT32_TOLERANCE:
                 first = next(iter(outputs))
                 raise ContestantError(f"{name} differs from {first} by {share:.2g} of the largest output")
-        measured = alternate(
-            rounds,
-            {name: lambda one=contestant: one.block(seconds) for name, contestant in contestants.items()},  # type: ignore[misc]
-        )
+        yield contestants, differences
+
+
+def take_turns(contestants: Mapping[str, Contestant], rounds: int, seconds: float) -> dict[str, list[Figures]]:
+    """The contestants' figures of all rounds."""
+    return alternate(
+        rounds,
+        {name: lambda one=contestant: one.block(seconds) for name, contestant in contestants.items()},  # type: ignore[misc]
+    )
+
+
+def measure(
+    listed: Sequence[Entry], rounds: int, seconds: float, profile: bool
+) -> tuple[dict[str, list[Figures]], dict[str, float]]:
+    """Let the contestants take turns; their figures, and how far their outputs are from the first one's.
+
+    Raises:
+        ContestantError: a contestant that computes in float32 gave other outputs.
+    """
+    with compared(listed) as (contestants, differences):
+        measured = take_turns(contestants, rounds, seconds)
         for name, contestant in contestants.items() if profile else ():
             if name.startswith(OURS):
                 print(contestant.ask("profile"))

@@ -11,7 +11,7 @@ import pytest
 
 import engine
 from engine import layers
-from tests.benchmarks import inference, training
+from tests.benchmarks import imported, inference, training
 from tests.benchmarks.contestant import ContestantError, Entry, difference, start_all, started
 from tests.benchmarks.networks.keras_networks import trained
 from tests.benchmarks.networks.weights import fill, images, measure_statistics, write_weights
@@ -104,3 +104,17 @@ def test_a_difference_is_a_share_of_the_largest_expected_output() -> None:
     assert difference(expected + 1, expected) == 0.25
     with pytest.raises(ContestantError, match="shape"):
         difference(expected[0], expected)
+
+
+def test_an_imported_file_takes_part_with_its_own_order_of_axes(tmp_path: Path) -> None:
+    file = Path(__file__).parents[1] / "data" / "onnx" / "resnet.onnx"
+    np.save(tmp_path / "batch.npy", batch := images(2, 32, 3))
+    settings = {"model": str(file), "images": str(tmp_path / "batch.npy"), "calibration": None, "batch": 2}
+    name = imported.imported_name("torch")
+    with inference.compared(
+        [Entry(name, "tests.benchmarks.contestants.beagle_inference", {**settings, "precision": "float32"})]
+    ) as (contestants, differences):
+        assert differences == {name: 0.0}
+        assert imported.inner_transposes(contestants) == {name: 0}
+        expected = engine.models.load_model(file).predict(batch.transpose(0, 3, 1, 2), verbose=0)
+        np.testing.assert_allclose(contestants[name].outputs(), expected, rtol=1e-4, atol=1e-5)

@@ -37,7 +37,8 @@ def optimise(graph: Graph, constants: Constants, frozen: bool = False, lower: Lo
     strip_trivial_nodes(graph)
     fold_constants(graph, constants)
     eliminate_common_nodes(graph)
-    for rewrite in (cancel_transposes, fold_padding):
+    # Padding right before a convolution is folded first: a transpose before it would sink below the padding only.
+    for rewrite in (fold_padding, cancel_transposes, fold_padding):
         rewrite(graph)
         eliminate_dead_nodes(graph)
     fold_batch_normalization(graph, constants)

@@ -7,6 +7,7 @@ placeholders come out as those of Keras do. `rules` is the table of primitives, 
 # The families fill the table of rules when they are imported.
 from engine.onnx.writing import (
     activations,
+    bits,
     convolution,
     elementwise,
     indexing,
@@ -22,6 +23,7 @@ __all__ = [
     "NEWEST_OPSET",
     "OLDEST_OPSET",
     "activations",
+    "bits",
     "convolution",
     "elementwise",
     "indexing",

@@ -13,6 +13,7 @@ from engine.onnx.writing.form import Form
 from engine.onnx.writing.rules import writes
 from engine.onnx.writing.writer import Writer
 from engine.primitives import elementwise as e
+from engine.primitives import inverses as i
 from engine.primitives.casting import cast, copy, stop_gradient
 from engine.primitives.indexing import clip
 
@@ -53,7 +54,8 @@ def number(writer: Writer, value: float, like: np.dtype[Any]) -> str:
 _OPERATORS = {
     e.add: "Add", e.subtract: "Sub", e.multiply: "Mul", e.maximum: "Max", e.minimum: "Min", e.power: "Pow",
     e.negative: "Neg", e.absolute: "Abs", e.sign: "Sign", e.exp: "Exp", e.log: "Log", e.sqrt: "Sqrt",
-    e.sin: "Sin", e.cos: "Cos", e.tanh: "Tanh",
+    e.sin: "Sin", e.cos: "Cos", e.tanh: "Tanh", i.arcsin: "Asin", i.arccos: "Acos", i.arctan: "Atan",
+    i.arcsinh: "Asinh", i.arccosh: "Acosh", i.arctanh: "Atanh",
 }  # fmt: skip
 _LOGICAL = {e.add: "Or", e.multiply: "And", e.maximum: "Or", e.minimum: "And"}
 

@@ -13,7 +13,8 @@ from engine.onnx.writing.form import Form
 from engine.onnx.writing.lengths import Length
 from engine.onnx.writing.rules import writes
 from engine.onnx.writing.writer import Writer
-from engine.primitives.indexing import argsort, one_hot, take_along_axis, top_k_indices
+from engine.primitives.indexing import argsort, one_hot, searchsorted, take_along_axis, top_k_indices
+from engine.primitives.scattering import put_along_axis
 from engine.primitives.shaping import gather
 
 _INT32 = np.dtype(np.int32)
@@ -74,3 +75,35 @@ def _(writer: Writer, call: Call) -> None:
     inputs = (name, writer.lengths([count]))
     _, found = writer.nodes_outputs("TopK", inputs, 2, axis=form.order[axis], largest=int(descending), sorted=1)
     writer.give(result, writer.cast(found, INT64, _INT32), form)
+
+
+@writes(searchsorted)
+def _(writer: Writer, call: Call) -> None:
+    # An entry counts unless it is not below the value: so NaN is the largest.
+    sequence, values = call.inputs
+    working = computed_dtype(sequence.dtype)
+    entries = writer.cast(writer.take(sequence), sequence.dtype, working)
+    given = writer.unsqueeze(writer.cast(writer.take(values), values.dtype, working), len(values.shape))
+    above = writer.node("GreaterOrEqual" if call.options["side"] == "left" else "Greater", entries, given)
+    below = writer.cast(writer.node("Not", above), np.dtype(bool), _INT32)
+    writer.give(call.outputs[0], writer.reduce("ReduceSum", below, [len(values.shape)]))
+
+
+_FIRST_REDUCTION = {"none": 13, "add": 16, "mul": 16, "max": 18, "min": 18}
+
+
+@writes(put_along_axis)
+def _(writer: Writer, call: Call) -> None:
+    x, indices, updates = call.inputs
+    reduction = call.options["reduction"]
+    if writer.opset < _FIRST_REDUCTION[reduction]:
+        raise writer.refuse(f"its reduction {reduction!r} came with opset {_FIRST_REDUCTION[reduction]}")
+    name = writer.node(
+        "ScatterElements",
+        writer.take(x),
+        _indices(writer, indices),
+        writer.take(updates),
+        axis=int(call.options["axis"]),
+        reduction=None if reduction == "none" else reduction,
+    )
+    writer.give(call.outputs[0], name)

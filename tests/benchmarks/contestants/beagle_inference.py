@@ -1,4 +1,4 @@
-"""Our engine: an `InferenceSession` of a `.keras` file."""
+"""Our engine: an `InferenceSession` of a `.keras` or `.onnx` file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ class Session(Prepared):
         handler = _Notes(self.notes)
         logging.getLogger("engine").addHandler(handler)
         self._images = np.load(images)
-        self._session = InferenceSession(models.load_model(model), (batch,), precision, calibration)
+        network = models.load_model(model)
+        if network.inputs[0].shape[-1] != self._images.shape[-1]:  # an ONNX file may want channels first
+            self._images = np.ascontiguousarray(self._images.transpose(0, 3, 1, 2))
+        self._session = InferenceSession(network, (batch,), precision, calibration)
         if self._session.precision != precision:
             raise UnavailableError(f"{precision} runs as {self._session.precision} here")
 
@@ -31,6 +34,12 @@ class Session(Prepared):
         texts: list[str] = []
         self._session.describe(profile=True, print_fn=texts.append)
         return "\n".join(texts)
+
+    def inner_transposes(self) -> int:
+        """How many transposes the plan has beside those of the images as they come in."""
+        rows = self._session.describe(print_fn=lambda text: None)
+        moved = [row["inputs"][0] for row in rows if row["primitive"] == "transpose"]
+        return len(moved) - moved.count(self._images.shape)
 
 
 class _Notes(logging.Handler):

@@ -1,6 +1,7 @@
 """The applications as ONNX files, for ONNX Runtime and OpenVINO: float32, and quantised to int8.
 
-`python -m tests.benchmarks.networks.onnx_files NAME FOLDER` reads what `networks.weights` wrote there.
+`python -m tests.benchmarks.networks.onnx_files NAME FOLDER` reads what `networks.weights` wrote there;
+`networks.exported_files` writes the first of them alone.
 """
 
 from __future__ import annotations

@@ -34,6 +34,13 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
         "sort", "argsort", "tril", "triu", "cumsum", "count_nonzero", "transpose", "nan_to_num", "average",
     )),
     *((name, (POSITIVE,), {}) for name in ("log", "log1p", "log2", "log10", "sqrt", "rsqrt", "reciprocal")),
+    *((name, (PROBABILITIES,), {}) for name in ("arcsin", "arccos", "arctan", "arcsinh", "arctanh")),
+    ("arccosh", (POSITIVE + 1,), {}),
+    *((name, (WHOLE,), {}) for name in ("arctan", "bitwise_not", "bitwise_invert")),
+    *((name, (WHOLE, WHOLE[::-1]), {}) for name in (
+        "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift", "left_shift",
+        "right_shift",
+    )),
     *((name, (X, ROW), {}) for name in (
         "add", "subtract", "multiply", "divide", "true_divide", "maximum", "minimum", "equal", "not_equal", "greater",
         "greater_equal", "less", "less_equal", "logical_and", "logical_or", "logical_xor", "divide_no_nan",
@@ -240,7 +247,8 @@ def test_public_functions_take_what_keras_functions_take() -> None:
         theirs, ours = inspect.signature(their_function).parameters, inspect.signature(our_function).parameters
         if name == "linspace":
             continue  # without `retstep`
-        assert [key for key in ours if key not in (*extra, "kwargs")] == [key for key in theirs if key != "kwargs"], name
+        ours, theirs = ({key: p for key, p in side.items() if key != "kwargs"} for side in (ours, theirs))
+        assert [key for key in ours if key not in extra] == list(theirs), name
         assert {key: p.default for key, p in ours.items() if key not in extra} == {
-            key: p.default for key, p in theirs.items() if key != "kwargs"
+            key: p.default for key, p in theirs.items()
         }, name

@@ -1,0 +1,349 @@
+"""Builder: what the rules of operators build with: layers and ops on placeholders, whose axes it keeps track of."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import ops, tree
+from engine.layers import Identity, Layer, Permute, Reshape
+from engine.layers.extensions import ConstantValues, Expansion, Filled
+from engine.onnx.axes import Order, between, channels_last, inverse, ordered, same
+from engine.onnx.reading.value import Value
+from engine.onnx.sizes import Length, Shape, Size, UnknownSizeError
+from engine.ops.operation import KerasTensor
+
+BATCH = "batch"
+"""The free length that every model has."""
+
+# What free lengths are while shapes are worked out: primes that no network has as a length of its own.
+_WITNESSES = (10007, 20011, 30011, 40009, 50021, 60013)
+
+
+class FixedBatchError(ValueError):
+    """The file's graph mixes the examples of a batch, or fixes their number: the batch axis cannot be free."""
+
+
+class Builder:
+    """One network that grows.
+
+    Args:
+        widen: float16 and bfloat16 are read as float32.
+
+    Attributes:
+        declared_batch: the length that the file gives its batch axis, where the model's is free all the same; None
+            where the file says that it is free, or where it is not.
+        label: the name of the node that is translated, after which its layers are named.
+        names: of the layers, all different.
+    """
+
+    def __init__(self, widen: bool = True) -> None:
+        self.declared_batch: int | None = None
+        self.label = ""
+        self._widen = widen
+        self._witnesses: dict[str, int] = {}
+        self._sources: dict[str, tuple[Any, int]] = {}  # of each free length an input that has it, and where
+        self._shapes: dict[int, tuple[Any, tuple[int, ...]]] = {}  # of placeholders by id, with the witnesses in place
+        self._arranged: dict[tuple[int, Order], tuple[Value, Value]] = {}
+        self.names: set[str] = set()
+        self._reserved: dict[str, str] = {}
+        self._adopted: dict[int, Any] = {}  # the operations that have their names, by id
+        self._inputs: list[KerasTensor] = []  # those with the free batch
+        self._repeated: dict[tuple[str, str, bytes], Any] | None = None  # the layers of a loop
+
+    def filled(self, shape: Sequence[Length], number: float, dtype: np.dtype[Any]) -> Value:
+        """A value of one number everywhere, of a shape with free lengths in it.
+
+        Raises:
+            UnknownSizeError: a free length is not an input's own, but computed from it.
+        """
+        free = {axis: length for axis, length in enumerate(shape) if isinstance(length, Size)}
+        lengths = [None if isinstance(length, Size) else length for length in shape]
+        if any(length != Size(length.symbol) or length.symbol not in self._sources for length in free.values()):
+            raise UnknownSizeError(f"a constant of the shape {tuple(shape)} depends on the input in an unknown way")
+        if self._inputs and all(length.symbol == BATCH for length in free.values()):
+            layer = Filled(lengths, number, dtype.name, name=self.name("_filled"), dtype=policy(dtype))
+            return Value("", layer(self._inputs[0]), filling=number)
+        tensor: Any = number
+        for axis, length in free.items():
+            zeros = self.zeros_along(length.symbol, np.dtype(np.int32))
+            tensor = ops.add(ops.reshape(zeros, [-1 if place == axis else 1 for place in range(len(shape))]), tensor)
+        expansion = Expansion(lengths, name=self.name("_filled"), dtype=policy(np.dtype(np.int32)))
+        return Value("", ops.cast(expansion(tensor), dtype.name), filling=number)
+
+    # Free lengths ----------------------------------------------------------------------------------------------------
+
+    def declare(self, tensor: KerasTensor, symbols: Sequence[str | None]) -> None:
+        """Says what the free lengths of an input are called."""
+        for symbol in symbols:
+            if symbol is not None and symbol not in self._witnesses:
+                if len(self._witnesses) == len(_WITNESSES):
+                    raise ValueError(f"the inputs have more than {len(_WITNESSES)} free lengths")
+                self._witnesses[symbol] = _WITNESSES[len(self._witnesses)]
+        for axis, symbol in enumerate(symbols):
+            if symbol is not None:
+                self._sources.setdefault(symbol, (tensor, axis))
+        if tensor.shape and symbols[0] == BATCH:
+            self._inputs.append(tensor)
+        lengths = zip(tensor.shape, symbols, strict=True)
+        witness = tuple(self._witnesses[s or ""] if length is None else length for length, s in lengths)
+        self._shapes[id(tensor)] = (tensor, witness)
+
+    def shape(self, value: Value) -> Shape:
+        """The lengths of a value in the file's order; free ones as sizes.
+
+        Raises:
+            UnknownSizeError: one is free and no linear function of an input's.
+        """
+        static = value.static_shape
+        if None not in static:
+            return static  # type: ignore[return-value]
+        witness = ordered(self._witness(value.tensor), inverse(value.order))
+        return tuple(
+            self._size(seen, value.name) if length is None else length
+            for length, seen in zip(static, witness, strict=True)
+        )
+
+    def keeps_examples_apart(self, value: Value, axes: Sequence[int]) -> None:
+        """Makes sure that what goes along axes of the file does not go along a batch that the file says is fixed.
+
+        Raises:
+            FixedBatchError: one of the axes is the batch's, which the file gives a length and we do not.
+        """
+        if self.declared_batch is not None and self.batch_axis(value) in axes:
+            raise FixedBatchError(f"{value.name!r} is computed with along its batch, whose length the file fixes")
+
+    def batch_axis(self, value: Value) -> int | None:
+        """The axis of the file that is as long as the batch, or a multiple of it; None where there is none."""
+        if value.is_constant or None not in value.static_shape:
+            return None
+        for axis, length in enumerate(self.shape(value)):
+            if isinstance(length, Size) and length.symbol == BATCH:
+                return axis
+        return None
+
+    def zeros_along(self, symbol: str, dtype: np.dtype[Any]) -> Any:
+        """Zeros along one axis as long as a free length."""
+        tensor, axis = self._sources[symbol]
+        key = tuple(slice(None) if place == axis else 0 for place in range(len(tensor.shape)))
+        return ops.zeros_like(ops.get_item(tensor, key) if len(key) > 1 else tensor, dtype=dtype.name)
+
+    def _size(self, seen: int, name: str) -> Length:
+        for symbol, witness in self._witnesses.items():
+            if seen % witness == 0:
+                return Size(symbol, seen // witness)
+        raise UnknownSizeError(f"a length of {name!r} depends on the input's in a way that is not supported")
+
+    def _witness(self, tensor: Any) -> tuple[int, ...]:
+        """The shape that a placeholder has when the free lengths are their witnesses."""
+        waiting = [tensor]
+        while waiting:
+            current = waiting[-1]
+            if id(current) in self._shapes:
+                waiting.pop()
+            elif None not in current.shape:
+                self._shapes[id(current)] = (current, tuple(current.shape))
+            else:
+                operation, node_index, _ = current.history
+                node = operation.inbound_nodes[node_index]
+                missing = [other for other in node.input_tensors if id(other) not in self._shapes]
+                if missing:
+                    waiting.extend(missing)
+                    continue
+                stand_ins = {
+                    id(other): KerasTensor(self._shapes[id(other)][1], other.dtype) for other in node.input_tensors
+                }
+                args, kwargs = node.fill_in(stand_ins)
+                found = operation.compute_output_spec(*args, **kwargs)
+                results = found if isinstance(found, (list, tuple)) else [found]
+                for output, result in zip(node.output_tensors, results, strict=True):
+                    self._shapes[id(output)] = (output, tuple(result.shape))
+        return self._shapes[id(tensor)][1]
+
+    # Dtypes ----------------------------------------------------------------------------------------------------------
+
+    def widened_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        """The dtype in which the network has what the file has in `dtype`."""
+        return np.dtype(np.float32) if self._widen and dtype.name in ("float16", "bfloat16") else dtype
+
+    def widened(self, array: NDArray[Any]) -> NDArray[Any]:
+        """A constant of the file in the network's dtype."""
+        return array if array.dtype == object else array.astype(self.widened_dtype(array.dtype), copy=False)
+
+    # Names -----------------------------------------------------------------------------------------------------------
+
+    def name(self, suffix: str = "") -> str:
+        """A layer name after the node that is translated, that no other layer has."""
+        wanted = re.sub(r"[^A-Za-z0-9_.]+", "_", f"{self.label}{suffix}").strip("_") or "layer"
+        name, number = wanted, 0
+        while name in self.names:
+            number += 1
+            name = f"{wanted}_{number}"
+        self.names.add(name)
+        return name
+
+    # Layers ----------------------------------------------------------------------------------------------------------
+
+    def layer(self, layer: Any, *inputs: Any, weights: Sequence[NDArray[Any]] = (), **options: Any) -> Any:
+        """Calls a layer on tensors and gives it its weights, in the order in which it makes them.
+
+        Raises:
+            ValueError: the weights have other shapes than the layer's.
+        """
+        if weights and self._repeated is not None:
+            key = (self.label, _described(layer), _digest(weights))
+            if key in self._repeated:
+                return self._repeated[key](*inputs, **options)
+            self._repeated[key] = layer
+        outputs = layer(*inputs, **options)
+        if weights:
+            variables = layer.weights
+            shapes, ours = [array.shape for array in weights], [variable.shape for variable in variables]
+            if shapes != ours:
+                raise ValueError(f"the weights have the shapes {shapes}; expected {ours}")
+            for variable, array in zip(variables, weights, strict=True):
+                variable.assign(np.asarray(array, order="C").astype(variable.dtype, copy=False))
+            if not any(isinstance(item, KerasTensor) for item in tree.flatten(inputs)):
+                outputs = layer(*inputs, **options)  # of constants: computed before the weights were there
+        return outputs
+
+    @contextlib.contextmanager
+    def repeating(self) -> Iterator[None]:
+        """Within it the same nodes are translated again and again: with the same weights they are the same layers."""
+        before = self._repeated
+        self._repeated = {} if before is None else before
+        try:
+            yield
+        finally:
+            self._repeated = before
+
+    def held(self, array: NDArray[Any], near: Any) -> Any:
+        """A constant as a tensor that belongs to the network, where it is one operand of several.
+
+        Args:
+            near: any placeholder: what the constant is attached to.
+        """
+        layer = ConstantValues(array.shape, array.dtype.name, name=self.name("_constant"), dtype=policy(near.dtype))
+        return self.layer(layer, near, weights=[array])
+
+    def named(self, tensor: Any, name: str) -> Any:
+        """The tensor under a name of its own, by a layer that changes nothing: outputs are known by their layer's."""
+        self.label = name
+        self.adopt(tensor)
+        return Identity(dtype=policy(tensor.dtype), name=self._reserved.get(name) or self.name())(tensor)
+
+    def reserve(self, name: str) -> None:
+        """Keeps the name of an output for it."""
+        self.label = name
+        self._reserved[name] = self.name()
+
+    def adopt(self, tensor: Any) -> None:
+        """Names the operations that a placeholder comes from after the node: their own names may be layers', too."""
+        waiting = [tensor]
+        while waiting:
+            history = getattr(waiting.pop(), "history", None)
+            if history is None or id(history.operation) in self._adopted:
+                continue
+            operation = history.operation
+            self._adopted[id(operation)] = operation
+            if not isinstance(operation, Layer):
+                operation.name = self.name()
+            waiting += operation.inbound_nodes[history.node_index].input_tensors
+
+    # Order of axes ---------------------------------------------------------------------------------------------------
+
+    def arranged(self, value: Value, order: Order) -> Any:
+        """The tensor of a value with its axes in an order; a transpose is added where they lie in another."""
+        value = self.with_file_columns(value)
+        if value.order == order:
+            return value.tensor
+        key = (id(value), order)
+        if key not in self._arranged:
+            axes = between(value.order, order)
+            if value.is_constant:
+                tensor = ops.transpose(value.tensor, axes)
+            elif axes[0] == 0:
+                tensor = Permute(axes[1:], dtype=policy(value.dtype), name=self.name("_permute"))(value.tensor)
+            else:
+                tensor = ops.transpose(value.tensor, axes)
+            self._arranged[key] = (value, Value(value.name, tensor, order))
+        return self._arranged[key][1].tensor
+
+    def as_file(self, value: Value) -> Any:
+        """The tensor with its axes in the file's order."""
+        return self.arranged(value, same(value.rank))
+
+    def channels_last(self, value: Value) -> Any:
+        """The tensor with the file's second axis last."""
+        return self.arranged(value, channels_last(value.rank))
+
+    def with_file_columns(self, value: Value) -> Value:
+        """The value with its columns as in the file."""
+        if value.columns is None:
+            return value
+        key = (id(value), ())
+        if key not in self._arranged:
+            back = np.argsort(value.columns).tolist()
+            tensor = ops.take(value.tensor, back, axis=-1)
+            self._arranged[key] = (value, Value(value.name, tensor, value.order))
+        return self._arranged[key][1]
+
+    def reshaped(self, tensor: Any, shape: Sequence[Length]) -> Any:
+        """A tensor in another shape, in which one length may be free.
+
+        Raises:
+            UnknownSizeError: more than one length is free, or a free one is not what is left over.
+        """
+        free = [index for index, length in enumerate(shape) if isinstance(length, Size)]
+        if len(free) > 1:
+            return self._reshaped_with_kept(tensor, shape)
+        lengths = [-1 if isinstance(length, Size) else int(length) for length in shape]
+        if tuple(tensor.shape) == tuple(shape):
+            return tensor
+        is_placeholder = isinstance(tensor, KerasTensor) and tensor.shape and tensor.shape[0] is None
+        if is_placeholder and free == [0] and shape[0] == Size(BATCH) and self._is_batch(tensor):
+            return Reshape(lengths[1:], dtype=policy(tensor.dtype), name=self.name("_reshape"))(tensor)
+        return ops.reshape(tensor, lengths)
+
+    def _is_batch(self, tensor: Any) -> bool:
+        """Whether the first axis of a tensor is as long as the batch."""
+        return tensor.shape[0] is None and self._witness(tensor)[0] == self._witnesses.get(BATCH)
+
+    def _reshaped_with_kept(self, tensor: Any, shape: Sequence[Length]) -> Any:
+        """A tensor in a shape with several free lengths, the first of which is the batch's, and stays."""
+        rest = shape[1:]
+        if not self._is_batch(tensor) or shape[0] != Size(BATCH) or sum(isinstance(item, Size) for item in rest) > 1:
+            raise UnknownSizeError(f"a reshape to {tuple(shape)} with several free lengths is not supported")
+        lengths = [-1 if isinstance(length, Size) else int(length) for length in rest]
+        return Reshape(lengths, dtype=policy(tensor.dtype), name=self.name("_reshape"))(tensor)
+
+    # Values like others ----------------------------------------------------------------------------------------------
+
+    def unary(self, value: Value, function: Callable[[Any], Any]) -> Value:
+        """A function of each number by itself, whatever the order of axes."""
+        return Value(value.name, function(value.tensor), value.order, columns=value.columns)
+
+
+def policy(dtype: np.dtype[Any]) -> str:
+    """The dtype of a layer on values of some dtype: floats keep theirs, others are left alone."""
+    return dtype.name if dtype.kind == "f" or dtype.name == "bfloat16" else "float32"
+
+
+def _described(layer: Any) -> str:
+    """A layer's class and settings, but for its name."""
+    config = {name: value for name, value in layer.get_config().items() if name != "name"}
+    return f"{type(layer).__name__} {config}"
+
+
+def _digest(weights: Sequence[NDArray[Any]]) -> bytes:
+    state = hashlib.blake2b()
+    for array in weights:
+        state.update(f"{array.shape}{array.dtype}".encode())
+        state.update(np.ascontiguousarray(array).tobytes())
+    return state.digest()
