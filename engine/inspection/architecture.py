@@ -25,7 +25,7 @@ class Layer:
         models: the names of the models around it, the outermost first.
         problem: why it cannot be made; None where it can, as far as that shows.
         shape: of its output, where the configuration tells.
-        is_model: whether it is a model whose layers are listed too.
+        config: its own configuration.
     """
 
     name: str
@@ -35,7 +35,6 @@ class Layer:
     models: tuple[str, ...]
     problem: str | None = None
     shape: Shape | None = None
-    is_model: bool = False
     config: dict[str, Any] = field(default_factory=dict)
 
 
@@ -58,7 +57,7 @@ def _single(config: Any, version: tuple[int, int]) -> Layer:
         raise ValueError("The configuration describes no model.")
     inner = _inner(config)
     name = str(inner.get("name", config["class_name"]))
-    return Layer(name, name, config["class_name"], "", (), _problem(config, version), None, False, inner)
+    return Layer(name, name, config["class_name"], "", (), _problem(config, version), None, inner)
 
 
 def _inner(entry: dict[str, Any]) -> dict[str, Any]:
@@ -103,7 +102,7 @@ def _walk(config: dict[str, Any], version: tuple[int, int], path: str, models: t
             own = f"{path}layers/{_numbered(to_snake_case(kind), used)}"
         nested = _is_model(entry)
         problem = None if nested else _problem(entry, version)
-        yield Layer("/".join([*models, name]), name, kind, own, models, problem, shape, nested, inner)
+        yield Layer("/".join([*models, name]), name, kind, own, models, problem, shape, inner)
         if nested:
             yield from _walk(entry, version, f"{own}/", (*models, name))
 

@@ -22,6 +22,7 @@ def inspect_archive(path: Path) -> ModelReport:
     with archive.open_archive(path) as members:
         config = keras_archive.parsed_config(members, path)
         version = keras_archive.version_of(members)
+        written_by = f"Keras {_written_version(members) or '.'.join(map(str, version))}"
         notes, problems = [], []
         sizes: dict[str, int] = {}
         try:
@@ -45,7 +46,7 @@ def inspect_archive(path: Path) -> ModelReport:
     return _report(
         path,
         "Keras archive" + " (folder)" * path.is_dir(),
-        f"Keras {_said(members_version(path)) or '.'.join(map(str, version))}",
+        written_by,
         size,
         config,
         layers,
@@ -56,14 +57,12 @@ def inspect_archive(path: Path) -> ModelReport:
     )
 
 
-def members_version(path: Path) -> Any:
-    """The version in an archive's metadata as it stands there; None where there is none."""
-    with archive.open_archive(path) as members:
-        try:
-            metadata = legacy.parsed_object(members.read(keras_archive.METADATA))
-        except ValueError:
-            return None
-    return metadata.get("keras_version")
+def _written_version(members: archive.Members) -> str:
+    """The version in an archive's metadata as it stands there; empty where there is none."""
+    try:
+        return _said(legacy.parsed_object(members.read(keras_archive.METADATA)).get("keras_version"))
+    except ValueError:
+        return ""
 
 
 def inspect_hdf5(path: Path) -> ModelReport:

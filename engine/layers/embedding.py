@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from engine import constraints, initializers, ops, regularizers
 from engine.layers.layer import Layer
-from engine.ops.shaping import look_up
+from engine.ops.indexing import look_up
 from engine.registry import registered
 from engine.variable import Variable
 

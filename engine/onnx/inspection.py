@@ -15,13 +15,15 @@ from engine.onnx.package import onnx_package
 from engine.onnx.reading.operators import find_rule
 
 _ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Mod", "Equal", "Greater", "Less"})
+_PEEPHOLES = 7  # the number of LSTM's input
 _OURS = frozenset(
     {
-        "ConstantOfShape", "DequantizeLinear", "Expand", "InstanceNormalization", "LRN", "QLinearConv", "QLinearMatMul",
-        "QuantizeLinear", "TreeEnsembleClassifier", "TreeEnsembleRegressor", "SVMClassifier", "SVMRegressor",
+        "ConstantOfShape", "DepthToSpace", "DequantizeLinear", "Expand", "LRN", "QLinearConv", "QLinearMatMul",
+        "QuantizeLinear", "Resize", "ReverseSequence", "Scaler", "Scatter", "ScatterElements", "ScatterND",
+        "SpaceToDepth", "TreeEnsembleClassifier", "TreeEnsembleRegressor", "Upsample",
     }
 )  # fmt: skip
-"""Operators that become layers which Keras does not know, beside arithmetic with constants."""
+"""Operators that become layers which Keras does not know; what others are given may make them such, too."""
 
 
 def inspect_onnx(filepath: str | os.PathLike[str]) -> ModelReport:
@@ -122,7 +124,7 @@ def _notes(message: Any, parts: tuple[Part, ...], weights: dict[str, Any], unrea
     halves = kinds["FLOAT16"] + kinds["BFLOAT16"]
     if halves:
         notes.append(f"{halves} tensors of 16-bit floats: they are computed in float32")
-    ours = sorted({part.kind for part in parts if part.kind in _OURS} | _constant_arithmetic(message, weights))
+    ours = sorted({part.kind for part in parts if part.kind in _OURS} | _ours_by_inputs(message, weights))
     if ours:
         notes.append(f"layers of ours, which Keras itself cannot open, may come of: {', '.join(ours)}")
     if unread:
@@ -134,11 +136,19 @@ def _notes(message: Any, parts: tuple[Part, ...], weights: dict[str, Any], unrea
     return tuple(notes)
 
 
-def _constant_arithmetic(message: Any, weights: dict[str, Any]) -> set[str]:
+def _ours_by_inputs(message: Any, weights: dict[str, Any]) -> set[str]:
+    """Operators that become layers which Keras does not know because of what these nodes are given."""
     found = set()
     for node in message.graph.node:
-        if node.op_type in _ARITHMETIC:
-            constants = [weights[name] for name in node.input if name in weights]
-            if len(constants) == 1 and math.prod(constants[0].dims) > 1:
-                found.add(str(node.op_type))
+        constants = [weights[name] for name in node.input if name in weights]
+        whole = [
+            number for item in node.attribute if item.name in ("pads", "ceil_mode") for number in (item.i, *item.ints)
+        ]
+        if (
+            (node.op_type in _ARITHMETIC and len(constants) == 1 and math.prod(constants[0].dims) > 1)
+            or (node.op_type in ("AveragePool", "MaxPool") and any(whole))
+            or (node.op_type == "Gather" and len(constants) == 1 and node.input[0] in weights)
+            or (node.op_type == "LSTM" and len(node.input) > _PEEPHOLES and node.input[_PEEPHOLES])
+        ):
+            found.add(str(node.op_type))
     return found

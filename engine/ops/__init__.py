@@ -142,6 +142,12 @@ from engine.ops.entropy import (
     one_hot,
     sparse_categorical_crossentropy,
 )
+from engine.ops.indexing import (
+    get_item,
+    slice,
+    take,
+    take_along_axis,
+)
 from engine.ops.keras_tensor import KerasTensor, is_keras_tensor, is_tensor
 from engine.ops.linear import (
     dot,
@@ -183,17 +189,18 @@ from engine.ops.reductions import (
     var,
 )
 from engine.ops.searching import (
+    argsort,
     digitize,
+    in_top_k,
     searchsorted,
+    sort,
+    top_k,
 )
 from engine.ops.shaping import (
-    argsort,
     broadcast_to,
     concatenate,
     expand_dims,
     flip,
-    get_item,
-    in_top_k,
     moveaxis,
     pad,
     ravel,
@@ -201,16 +208,11 @@ from engine.ops.shaping import (
     reshape,
     roll,
     size,
-    slice,
-    sort,
     split,
     squeeze,
     stack,
     swapaxes,
-    take,
-    take_along_axis,
     tile,
-    top_k,
     transpose,
     tril,
     triu,

@@ -11,7 +11,7 @@ from engine.ops.axes import many_axes, one_axis
 from engine.ops.declare import operation
 from engine.ops.elementwise import floating
 from engine.ops.reductions import cumsum, sum
-from engine.ops.shaping import sort
+from engine.ops.searching import sort
 from engine.primitives import activations as a
 from engine.primitives import casting, indexing
 from engine.primitives import elementwise as e

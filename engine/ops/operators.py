@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.ops import elementwise as e
-from engine.ops import linear, shaping
+from engine.ops import indexing, linear
 from engine.ops.keras_tensor import KerasTensor
 
 _BOTH_SIDES = {
@@ -28,7 +28,7 @@ _ONE_SIDE = {
     "le": e.less_equal,
     "gt": e.greater,
     "ge": e.greater_equal,
-    "getitem": shaping.get_item,
+    "getitem": indexing.get_item,
 }
 _UNARY = {"neg": e.negative, "abs": e.absolute, "invert": e.logical_not}
 

@@ -1,4 +1,4 @@
-"""Ops that move values: shapes, order of axes, joining, splitting, padding, indexing."""
+"""Ops that move values: shapes, order of axes, joining, splitting, padding."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 
 from engine.ops.axes import many_axes, one_axis
 from engine.ops.declare import operation
-from engine.primitives import casting, indexing, shaping
 from engine.primitives import elementwise as e
+from engine.primitives import shaping
 from engine.primitives.apply import as_value, promoted
 
 Axis = int | Sequence[int] | None
@@ -244,93 +244,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
     return value
 
 
-# Indexing ------------------------------------------------------------------------------------------------------------
-
-
-@operation("numpy", "GetItem")
-def get_item(x: Any, key: Any) -> Any:
-    """x[key]."""
-    if isinstance(key, list) and any(not isinstance(part, int) for part in key):
-        key = tuple(key)  # files hold tuples as lists
-    return as_value(x)[key]
-
-
-@operation("core", "Slice", settings=("shape",))
-def slice(inputs: Any, start_indices: Sequence[int], shape: Sequence[int]) -> Any:
-    """The part of a shape that begins at given indices."""
-    value = as_value(inputs)
-    starts = [operator.index(start) for start in start_indices]
-    return value[tuple(builtins.slice(start, start + length) for start, length in zip(starts, shape, strict=True))]
-
-
-@operation("numpy", "Take", settings=("axis",))
-def take(x: Any, indices: Any, axis: int | None = None) -> Any:
-    """Entries along an axis at integer indices; without an axis, of the flattened tensor."""
-    value = as_value(x)
-    if axis is None:
-        value, axis = shaping.reshape(value, shape=(-1,)), 0
-    return shaping.gather(value, integers(indices, "take"), axis=one_axis(axis, value.ndim))
-
-
-def look_up(table: Any, numbers: Any, owner: str) -> Any:
-    """The rows of a table at integers; errors about numbers that it does not have name its owner."""
-    return shaping.gather(as_value(table), integers(numbers, "look_up"), axis=0, owner=owner)
-
-
-@operation("numpy", "TakeAlongAxis", settings=("axis",))
-def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
-    """For each position the entry at its index along an axis; without an axis, of the flattened tensor."""
-    value = as_value(x)
-    if axis is None:
-        value, axis = shaping.reshape(value, shape=(-1,)), 0
-    return indexing.take_along_axis(value, integers(indices, "take_along_axis"), axis=one_axis(axis, value.ndim))
-
-
-def integers(indices: Any, what: str) -> Any:
-    """Indices as an integer tensor; raises TypeError naming the op where they are floats."""
-    value = as_value(indices)
-    if value.dtype.kind not in "iu":
-        raise TypeError(f"{what}() expects integer indices. Received: dtype {value.dtype.name}")
-    return value
-
-
-@operation("numpy", "Argsort", settings=("axis",))
-def argsort(x: Any, axis: int | None = -1) -> Any:
-    """The indices (int32) that sort an axis; without one, the flattened tensor."""
-    value = as_value(x)
-    if axis is None:
-        value, axis = shaping.reshape(value, shape=(-1,)), 0
-    return indexing.argsort(value, axis=one_axis(axis, value.ndim))
-
-
-@operation("numpy", "Sort", settings=("axis",))
-def sort(x: Any, axis: int | None = -1) -> Any:
-    """Entries in ascending order along an axis; without one, of the flattened tensor."""
-    value = as_value(x)
-    if axis is None:
-        value, axis = shaping.reshape(value, shape=(-1,)), 0
-    return indexing.take_along_axis(value, argsort(value, axis), axis=one_axis(axis, value.ndim))
-
-
-@operation("math", "TopK", settings=("k", "sorted"))
-def top_k(x: Any, k: int, sorted: bool = True) -> Any:
-    """The k largest entries along the last axis, largest first, and their indices (int32)."""
-    value = as_value(x)
-    indices = indexing.top_k_indices(value, k=k)
-    return indexing.take_along_axis(value, indices, axis=value.ndim - 1), indices
-
-
-@operation("math", "InTopK", settings=("k",))
-def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
-    """Whether each row's target class is among its k best predictions; equal ones all count."""
-    targets, predictions = integers(targets, "in_top_k"), as_value(predictions)
-    classes = predictions.shape[-1]
-    inside = e.logical_and(e.greater_equal(targets, 0), e.less(targets, classes))
-    safe = expand_dims(e.where(inside, targets, 0), -1)
-    own = indexing.take_along_axis(predictions, safe, axis=predictions.ndim - 1)
-    better = shaping.reduce_sum(casting.cast(e.greater(predictions, own), dtype="int32"), axes=(predictions.ndim - 1,))
-    finite = e.isfinite(squeeze(own, -1))
-    return e.logical_and(e.logical_and(inside, finite), e.less(better, k))
+# Triangles ---------------------------------------------------------------------------------------------------------
 
 
 def _band(value: Any, keep: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import types
@@ -12,20 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import requests
-from click.testing import CliRunner
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 import engine
 from engine import inspection, layers
 from engine.inspection import ModelReport, Part, Tensor
-from service import cli
 from service.adding import Added, AddError, Order, add_model
 from service.architectures import UnknownArchitectureError
 from service.classifier import Classifier, EngineLoader
-from service.repository import ModelRepository
-from tests.service.test_engine_serving import beagle_serve
 
 Build = Callable[[], Any]
 
@@ -326,87 +320,3 @@ def test_an_onnx_file_is_read_channels_last_and_with_a_size(
     assert added.served.name == "Some-net-1"
     assert added.served.labels == tuple("abcde")
     assert told(added, "labels").endswith("(they are in the file; --labels changes it)")
-
-
-# Labels --------------------------------------------------------------------------------------------------------------
-
-
-def test_labels_are_found_beside_the_file_where_their_number_fits(tmp_path: Path) -> None:
-    (tmp_path / "labels.txt").write_text("too\nfew\n")
-    index = {str(number): [f"n{number}", f"label {number}"] for number in range(5)}
-    (tmp_path / "class_index.json").write_text(json.dumps(index))
-    added = add(tmp_path, network((8, 8, 3)))
-    assert added.served.labels == tuple(f"label {number}" for number in range(5))
-    assert "class_index.json lies beside the model" in told(added, "labels")
-
-
-def test_digits_are_guessed_and_drawings_of_them_are_brought_into_form(tmp_path: Path) -> None:
-    model = engine.Sequential([layers.Input((28, 28, 1)), layers.Flatten(), layers.Dense(10, activation="softmax")])
-    added = add(tmp_path, model)
-    assert added.served.labels == tuple("0123456789")
-    assert added.served.steps == ("digit",)
-    (tmp_path / "clothes.txt").write_text("".join(f"garment {number}\n" for number in range(10)))
-    assert add(tmp_path, model, "clothes", labels=tmp_path / "clothes.txt").served.steps == ()
-
-
-def test_a_thousand_outputs_are_imagenets_classes_or_numbers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    names = tuple((f"n{number}", f"name {number}") for number in range(1000))
-    monkeypatch.setattr("engine.applications.imagenet_utils.class_index", lambda: names)
-    assert add(tmp_path, network((8, 8, 3), classes=1000)).served.labels[999] == "name 999"
-    assert add(tmp_path, network((8, 8, 3), classes=1001), "slim").served.labels[:2] == ("background", "name 0")
-
-    def refuse() -> None:
-        raise ConnectionError("no network")
-
-    monkeypatch.setattr("engine.applications.imagenet_utils.class_index", refuse)
-    added = add(tmp_path, network((8, 8, 3), classes=1000), "alone")
-    assert added.served.labels[999] == "class 999"
-    assert "their names could not be fetched; --labels changes it" in told(added, "labels")
-
-
-# The command ---------------------------------------------------------------------------------------------------------
-
-
-def test_an_added_file_is_served_over_http(tmp_path: Path) -> None:
-    colours = engine.Sequential([layers.Input((6, 6, 3)), layers.GlobalAveragePooling2D(), layers.Dense(3)])
-    colours.set_weights([9 * np.eye(3, dtype=np.float32), np.zeros(3, np.float32)])
-    colours.save(tmp_path / "colours.h5")
-    (tmp_path / "names.txt").write_text("red\ngreen\nblue\n")
-    flags = ["--labels", str(tmp_path / "names.txt"), "--no-crop", "--model-repository", str(tmp_path / "models")]
-    result = CliRunner().invoke(cli.main, ["models", "add", str(tmp_path / "colours.h5"), *flags])
-    assert result.exit_code == 0, result.output
-    assert result.output.splitlines()[2:] == [
-        "  input size: 6x6 (from the file)",
-        "  colour: rgb (usual for three channels; --color changes it)",
-        "  preprocessing: scale (small images of 6x6; --preprocess changes it)",
-        "  aspect ratio: images are stretched (as asked)",
-        "  output: a softmax follows (" + result.output.splitlines()[6].partition("(")[2],
-        f"  labels: red, green, blue (from {tmp_path / 'names.txt'})",
-    ]
-    assert ModelRepository(tmp_path / "models").get().fit == "stretch"
-    picture = tmp_path / "picture.png"
-    Image.new("RGB", (30, 20), (0, 255, 51)).save(picture)
-    with beagle_serve(tmp_path / "models", tmp_path) as (_, url):
-        response = requests.post(f"{url}/predict", files={"image": picture.read_bytes()}, timeout=30)
-    expected = softmax(np.array([[0.0, 9.0, 1.8]], np.float32))[0]
-    predictions = {each["label"]: each["probability"] for each in response.json()["predictions"]}
-    assert predictions == pytest.approx(dict(zip(("red", "green", "blue"), expected, strict=True)), abs=1e-5)
-
-
-@pytest.mark.parametrize("size", ["0", "9x", "x9", "8193", "-1", "9x9x9"])
-def test_a_size_that_is_none_is_wrong_usage(size: str) -> None:
-    result = CliRunner().invoke(cli.main, ["models", "add", "some.keras", "--size", size])
-    assert result.exit_code == 2
-    assert "expected N or WIDTHxHEIGHT" in result.output
-
-
-def test_control_characters_of_a_file_do_not_reach_the_terminal(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "odd.onnx").touch()
-    report(monkeypatch, problems=("no \x1b[31mLoop",))
-    result = CliRunner().invoke(
-        cli.main, ["models", "add", str(tmp_path / "odd.onnx"), "--model-repository", str(tmp_path / "models")]
-    )
-    assert result.exit_code == 1
-    assert "\x1b" not in result.output

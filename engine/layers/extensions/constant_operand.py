@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine import ops
-from engine.dtypes import as_dtype, is_float
-from engine.layers.layer import Layer
+from engine.layers.extensions.constant_values import ConstantValues
 from engine.registry import registered
 
 FUNCTIONS = (
@@ -40,7 +39,7 @@ FUNCTIONS = (
 
 
 @registered("beagle.layers")
-class ConstantOperand(Layer):
+class ConstantOperand(ConstantValues):
     """function(inputs, constant), or function(constant, inputs).
 
     Args:
@@ -60,24 +59,13 @@ class ConstantOperand(Layer):
         constant_dtype: str = "float32",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(shape, constant_dtype, **kwargs)
         if function not in FUNCTIONS:
             raise ValueError(
                 f"Layer {self.name!r}: `function` must be one of {', '.join(FUNCTIONS)}. Received: {function!r}"
             )
         self.function = function
-        self.shape = tuple(shape)
         self.is_first = bool(is_first)
-        self.constant_dtype = as_dtype(constant_dtype).name
-
-    def build(self, input_shape: Any) -> None:
-        self.constant = self.add_weight(
-            self.shape,
-            initializer="zeros",
-            dtype=self.constant_dtype,
-            trainable=is_float(as_dtype(self.constant_dtype)),
-            name="constant",
-        )
 
     def call(self, inputs: Any) -> Any:
         if self.function == "prelu":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from engine import ops
 from engine.dtypes import as_dtype, is_float
@@ -20,7 +20,7 @@ class ConstantValues(Layer):
         constant_dtype: of the array; floats are trained with the network, others stay.
     """
 
-    _config_attributes = ("shape", "constant_dtype")
+    _config_attributes: ClassVar[tuple[str, ...]] = ("shape", "constant_dtype")
 
     def __init__(self, shape: Sequence[int], constant_dtype: str = "float32", **kwargs: Any) -> None:
         super().__init__(**kwargs)

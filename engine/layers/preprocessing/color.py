@@ -11,20 +11,6 @@ from engine.layers.preprocessing.lighting import BYTES, Factor, FactorLayer, Ran
 from engine.registry import registered
 
 
-class _ColorLayer(FactorLayer):
-    """A layer on images of three channels. Args: as for `FactorLayer`, in the order of Keras's colour layers."""
-
-    def __init__(
-        self,
-        factor: Factor,
-        value_range: Any = BYTES,
-        data_format: str | None = None,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(factor, value_range, seed, data_format, **kwargs)
-
-
 def _with_channel(images: Any, index: int, channel: Any) -> Any:
     """Images (batch, rows, columns, 3) with another channel (batch, rows, columns, 1) in the place of one."""
     parts = [images[..., place : place + 1] for place in range(3)]
@@ -33,7 +19,7 @@ def _with_channel(images: Any, index: int, channel: Any) -> Any:
 
 
 @registered("keras.layers")
-class RandomHue(_ColorLayer):
+class RandomHue(FactorLayer):
     """While training, turns the hue of each image.
 
     Args:
@@ -61,7 +47,7 @@ class RandomHue(_ColorLayer):
 
 
 @registered("keras.layers")
-class RandomSaturation(_ColorLayer):
+class RandomSaturation(FactorLayer):
     """While training, multiplies the saturation of each image.
 
     Args:
@@ -85,7 +71,7 @@ class RandomSaturation(_ColorLayer):
 
 
 @registered("keras.layers")
-class RandomColorDegeneration(_ColorLayer):
+class RandomColorDegeneration(FactorLayer):
     """While training, mixes each image with its grey levels.
 
     Args:

@@ -29,16 +29,6 @@ class RandomSharpness(FactorLayer):
     limits = (0.0, 1.0)
     rests_at_inference = False
 
-    def __init__(
-        self,
-        factor: Factor,
-        value_range: Any = BYTES,
-        data_format: str | None = None,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(factor, value_range, seed, data_format, **kwargs)
-
     def changed(self, images: Any, factor: Any) -> Any:
         window = ops.convert_to_tensor(_SMOOTHING[:, :, None, None], images.dtype)
         kernel = ops.tile(window, (1, 1, images.shape[-1], 1))
@@ -72,7 +62,7 @@ class RandomGaussianBlur(FactorLayer):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(factor, value_range, seed, data_format, **kwargs)
+        super().__init__(factor, value_range, data_format, seed, **kwargs)
         sizes = tuple(kernel_size) if isinstance(kernel_size, (list, tuple)) else (kernel_size, kernel_size)
         if len(sizes) != 2 or any(not isinstance(size, int) or size < 1 or size % 2 == 0 for size in sizes):
             raise ValueError(
@@ -136,7 +126,7 @@ class RandomErasing(FactorLayer):
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(factor, value_range, seed, data_format, **kwargs)
+        super().__init__(factor, value_range, data_format, seed, **kwargs)
         self.scale = factor_range(self, "scale", scale, (0.0, 1.0), overlap=True)
         single = isinstance(fill_value, (int, float, type(None)))
         if not single and not (isinstance(fill_value, (list, tuple)) and len(fill_value) == 3):

@@ -18,8 +18,8 @@ class FactorLayer(RandomImageLayer):
     Args:
         factor: two numbers, or one, f, for -f (but not below the smallest allowed) and f.
         value_range: the smallest and the largest value that images hold.
-        seed: an integer, or None: drawn from the global seed.
         data_format: "channels_last" or "channels_first"; default: the global one.
+        seed: an integer, or None: drawn from the global seed.
     """
 
     limits: ClassVar[tuple[float, float]] = (-1.0, 1.0)
@@ -29,8 +29,8 @@ class FactorLayer(RandomImageLayer):
         self,
         factor: Factor,
         value_range: Any = BYTES,
-        seed: int | None = None,
         data_format: str | None = None,
+        seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
@@ -69,7 +69,7 @@ class RandomBrightness(FactorLayer):
     """
 
     def __init__(self, factor: Factor, value_range: Any = BYTES, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(factor, value_range, seed, **kwargs)
+        super().__init__(factor, value_range, seed=seed, **kwargs)
 
     def changed(self, images: Any, factor: Any) -> Any:
         return self.limited(images + factor * (self.value_range[1] - self.value_range[0]))
@@ -88,7 +88,7 @@ class RandomContrast(FactorLayer):
     limits = (0.0, 1.0)
 
     def __init__(self, factor: Factor, value_range: Any = BYTES, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(factor, value_range, seed, **kwargs)
+        super().__init__(factor, value_range, seed=seed, **kwargs)
 
     def get_random_transformation(self, images: Any, training: bool = True, seed: Any = None) -> Any:
         return self._uniform(images, (1.0 - self.factor[0], 1.0 + self.factor[1]), seed) if training else None
@@ -117,7 +117,7 @@ class RandomInvert(FactorLayer):
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(factor, value_range, seed, data_format, **kwargs)
+        super().__init__(factor, value_range, data_format, seed, **kwargs)
 
     def get_random_transformation(self, images: Any, training: bool = True, seed: Any = None) -> Any:
         return self._chosen(images, self.factor, seed) if training else None
@@ -136,16 +136,6 @@ class RandomPosterization(FactorLayer):
     """
 
     limits = (1, 8)
-
-    def __init__(
-        self,
-        factor: Factor,
-        value_range: Any = BYTES,
-        data_format: str | None = None,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(factor, value_range, seed, data_format, **kwargs)
 
     def get_random_transformation(self, images: Any, training: bool = True, seed: Any = None) -> Any:
         if not training:

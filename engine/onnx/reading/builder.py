@@ -14,16 +14,11 @@ from numpy.typing import NDArray
 from engine import ops, tree
 from engine.layers import Identity, Layer, Permute, Reshape
 from engine.layers.extensions import ConstantValues, Expansion, Filled
-from engine.onnx.axes import Order, between, channels_last, inverse, ordered, same
+from engine.onnx.axes import Order, between, channels_last, same
+from engine.onnx.reading.free_lengths import BATCH, FreeLengths
 from engine.onnx.reading.value import Value
 from engine.onnx.sizes import Length, Shape, Size, UnknownSizeError
 from engine.ops.operation import KerasTensor
-
-BATCH = "batch"
-"""The free length that every model has."""
-
-# What free lengths are while shapes are worked out: primes that no network has as a length of its own.
-_WITNESSES = (10007, 20011, 30011, 40009, 50021, 60013)
 
 
 class FixedBatchError(ValueError):
@@ -40,6 +35,7 @@ class Builder:
         declared_batch: the length that the file gives its batch axis, where the model's is free all the same; None
             where the file says that it is free, or where it is not.
         label: the name of the node that is translated, after which its layers are named.
+        lengths: the free ones of the inputs.
         names: of the layers, all different.
     """
 
@@ -47,14 +43,11 @@ class Builder:
         self.declared_batch: int | None = None
         self.label = ""
         self._widen = widen
-        self._witnesses: dict[str, int] = {}
-        self._sources: dict[str, tuple[Any, int]] = {}  # of each free length an input that has it, and where
-        self._shapes: dict[int, tuple[Any, tuple[int, ...]]] = {}  # of placeholders by id, with the witnesses in place
+        self.lengths = FreeLengths()
         self._arranged: dict[tuple[int, Order], tuple[Value, Value]] = {}
         self.names: set[str] = set()
         self._reserved: dict[str, str] = {}
         self._adopted: dict[int, Any] = {}  # the operations that have their names, by id
-        self._inputs: list[KerasTensor] = []  # those with the free batch
         self._repeated: dict[tuple[str, str, bytes], Any] | None = None  # the layers of a loop
 
     def filled(self, shape: Sequence[Length], number: float, dtype: np.dtype[Any]) -> Value:
@@ -65,11 +58,11 @@ class Builder:
         """
         free = {axis: length for axis, length in enumerate(shape) if isinstance(length, Size)}
         lengths = [None if isinstance(length, Size) else length for length in shape]
-        if any(length != Size(length.symbol) or length.symbol not in self._sources for length in free.values()):
+        if any(length != Size(length.symbol) or length.symbol not in self.lengths.sources for length in free.values()):
             raise UnknownSizeError(f"a constant of the shape {tuple(shape)} depends on the input in an unknown way")
-        if self._inputs and all(length.symbol == BATCH for length in free.values()):
+        if self.lengths.with_batch and all(length.symbol == BATCH for length in free.values()):
             layer = Filled(lengths, number, dtype.name, name=self.name("_filled"), dtype=policy(dtype))
-            return Value("", layer(self._inputs[0]), filling=number)
+            return Value("", layer(self.lengths.with_batch[0]), filling=number)
         tensor: Any = number
         for axis, length in free.items():
             zeros = self.zeros_along(length.symbol, np.dtype(np.int32))
@@ -79,36 +72,13 @@ class Builder:
 
     # Free lengths ----------------------------------------------------------------------------------------------------
 
-    def declare(self, tensor: KerasTensor, symbols: Sequence[str | None]) -> None:
-        """Says what the free lengths of an input are called."""
-        for symbol in symbols:
-            if symbol is not None and symbol not in self._witnesses:
-                if len(self._witnesses) == len(_WITNESSES):
-                    raise ValueError(f"the inputs have more than {len(_WITNESSES)} free lengths")
-                self._witnesses[symbol] = _WITNESSES[len(self._witnesses)]
-        for axis, symbol in enumerate(symbols):
-            if symbol is not None:
-                self._sources.setdefault(symbol, (tensor, axis))
-        if tensor.shape and symbols[0] == BATCH:
-            self._inputs.append(tensor)
-        lengths = zip(tensor.shape, symbols, strict=True)
-        witness = tuple(self._witnesses[s or ""] if length is None else length for length, s in lengths)
-        self._shapes[id(tensor)] = (tensor, witness)
-
     def shape(self, value: Value) -> Shape:
         """The lengths of a value in the file's order; free ones as sizes.
 
         Raises:
             UnknownSizeError: one is free and no linear function of an input's.
         """
-        static = value.static_shape
-        if None not in static:
-            return static  # type: ignore[return-value]
-        witness = ordered(self._witness(value.tensor), inverse(value.order))
-        return tuple(
-            self._size(seen, value.name) if length is None else length
-            for length, seen in zip(static, witness, strict=True)
-        )
+        return self.lengths.shape(value)
 
     def keeps_examples_apart(self, value: Value, axes: Sequence[int]) -> None:
         """Makes sure that what goes along axes of the file does not go along a batch that the file says is fixed.
@@ -130,41 +100,9 @@ class Builder:
 
     def zeros_along(self, symbol: str, dtype: np.dtype[Any]) -> Any:
         """Zeros along one axis as long as a free length."""
-        tensor, axis = self._sources[symbol]
+        tensor, axis = self.lengths.sources[symbol]
         key = tuple(slice(None) if place == axis else 0 for place in range(len(tensor.shape)))
         return ops.zeros_like(ops.get_item(tensor, key) if len(key) > 1 else tensor, dtype=dtype.name)
-
-    def _size(self, seen: int, name: str) -> Length:
-        for symbol, witness in self._witnesses.items():
-            if seen % witness == 0:
-                return Size(symbol, seen // witness)
-        raise UnknownSizeError(f"a length of {name!r} depends on the input's in a way that is not supported")
-
-    def _witness(self, tensor: Any) -> tuple[int, ...]:
-        """The shape that a placeholder has when the free lengths are their witnesses."""
-        waiting = [tensor]
-        while waiting:
-            current = waiting[-1]
-            if id(current) in self._shapes:
-                waiting.pop()
-            elif None not in current.shape:
-                self._shapes[id(current)] = (current, tuple(current.shape))
-            else:
-                operation, node_index, _ = current.history
-                node = operation.inbound_nodes[node_index]
-                missing = [other for other in node.input_tensors if id(other) not in self._shapes]
-                if missing:
-                    waiting.extend(missing)
-                    continue
-                stand_ins = {
-                    id(other): KerasTensor(self._shapes[id(other)][1], other.dtype) for other in node.input_tensors
-                }
-                args, kwargs = node.fill_in(stand_ins)
-                found = operation.compute_output_spec(*args, **kwargs)
-                results = found if isinstance(found, (list, tuple)) else [found]
-                for output, result in zip(node.output_tensors, results, strict=True):
-                    self._shapes[id(output)] = (output, tuple(result.shape))
-        return self._shapes[id(tensor)][1]
 
     # Dtypes ----------------------------------------------------------------------------------------------------------
 
@@ -307,18 +245,15 @@ class Builder:
         if tuple(tensor.shape) == tuple(shape):
             return tensor
         is_placeholder = isinstance(tensor, KerasTensor) and tensor.shape and tensor.shape[0] is None
-        if is_placeholder and free == [0] and shape[0] == Size(BATCH) and self._is_batch(tensor):
+        if is_placeholder and free == [0] and shape[0] == Size(BATCH) and self.lengths.is_batch_first(tensor):
             return Reshape(lengths[1:], dtype=policy(tensor.dtype), name=self.name("_reshape"))(tensor)
         return ops.reshape(tensor, lengths)
-
-    def _is_batch(self, tensor: Any) -> bool:
-        """Whether the first axis of a tensor is as long as the batch."""
-        return tensor.shape[0] is None and self._witness(tensor)[0] == self._witnesses.get(BATCH)
 
     def _reshaped_with_kept(self, tensor: Any, shape: Sequence[Length]) -> Any:
         """A tensor in a shape with several free lengths, the first of which is the batch's, and stays."""
         rest = shape[1:]
-        if not self._is_batch(tensor) or shape[0] != Size(BATCH) or sum(isinstance(item, Size) for item in rest) > 1:
+        is_kept = self.lengths.is_batch_first(tensor) and shape[0] == Size(BATCH)
+        if not is_kept or sum(isinstance(item, Size) for item in rest) > 1:
             raise UnknownSizeError(f"a reshape to {tuple(shape)} with several free lengths is not supported")
         lengths = [-1 if isinstance(length, Size) else int(length) for length in rest]
         return Reshape(lengths, dtype=policy(tensor.dtype), name=self.name("_reshape"))(tensor)

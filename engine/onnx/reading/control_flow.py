@@ -123,12 +123,12 @@ def unroll_scan(network: Translator, node: Node) -> None:
             results = network.inlined(body, dict(zip(body.inputs, states + entries, strict=True)))
             states = results[: len(states)]
             rows.append(results[len(states) :])
-    results = []
+    collected: list[Value | None] = []
     places, turns = _each(node, "scan_output_axes", made), _each(node, "scan_output_directions", made)
     for index, (place, is_back) in enumerate(zip(places, turns, strict=True)):
         column = [row[index] for row in rows]
-        results.append(_stacked(network.builder, node, column[::-1] if is_back else column, place))
-    _define(network, node, states + results)
+        collected.append(_stacked(network.builder, node, column[::-1] if is_back else column, place))
+    _define(network, node, [*states, *collected])
 
 
 CONTROL_FLOW: dict[str, Callable[[Translator, Node], None]] = {
@@ -188,7 +188,7 @@ def _stacked(builder: Builder, node: Node, values: list[Value], place: int) -> V
         raise ValueError(f"{node.label} collects values of {rank} axes along axis {place}")
     running = [value for value in values if not value.is_constant]
     if not running:
-        return _constant(np.stack([value.constant for value in values], place))  # type: ignore[type-var]
+        return _constant(np.stack([value.constant for value in values if value.constant is not None], place))
     order = builder.with_file_columns(running[0]).order
     tensors = [
         builder.arranged(value, order)

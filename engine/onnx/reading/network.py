@@ -14,9 +14,10 @@ from engine.layers import Input
 from engine.models import Model
 from engine.onnx.axes import channels_last, ordered, same
 from engine.onnx.file import dtype_of, opsets, read_tensor
-from engine.onnx.reading.builder import BATCH, Builder, FixedBatchError
-from engine.onnx.reading.constants import fold
+from engine.onnx.reading.builder import Builder, FixedBatchError
 from engine.onnx.reading.control_flow import CONTROL_FLOW, UNROLLED_LIMIT, Body
+from engine.onnx.reading.folding import fold
+from engine.onnx.reading.free_lengths import BATCH
 from engine.onnx.reading.node import Node, UnsupportedError, captured, describe
 from engine.onnx.reading.operators import find_rule
 from engine.onnx.reading.patterns import DOMAIN, rewritten
@@ -139,7 +140,7 @@ class Network:
                 order = channels_last(4)
             name = _unique(item.name, self.builder.names)
             tensor = Input(batch_shape=ordered(lengths, order), dtype=dtype.name, name=name)
-            self.builder.declare(tensor, ordered(symbols, order))
+            self.builder.lengths.declare(tensor, ordered(symbols, order))
             self.define(item.name, Value(item.name, tensor, order))
             inputs.append(tensor)
         return inputs

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from engine import ops
 from engine.layers.extensions import FakeQuantization
 from engine.onnx.reading.arithmetic import aligned, combined, pairwise
-from engine.onnx.reading.builder import BATCH, Builder, FixedBatchError, policy
+from engine.onnx.reading.builder import Builder, FixedBatchError, policy
 from engine.onnx.reading.convolution import convolution
+from engine.onnx.reading.free_lengths import BATCH
 from engine.onnx.reading.linear import matmul
 from engine.onnx.reading.node import Node
 from engine.onnx.reading.operators import operator

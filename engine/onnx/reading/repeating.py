@@ -12,8 +12,9 @@ from engine.layers.extensions import Expansion
 from engine.onnx.axes import same
 from engine.onnx.file import dtype_of
 from engine.onnx.reading.arithmetic import pairwise
-from engine.onnx.reading.builder import BATCH, Builder, policy
-from engine.onnx.reading.constants import CONSTANT_LIMIT
+from engine.onnx.reading.builder import Builder, policy
+from engine.onnx.reading.evaluation import CONSTANT_LIMIT
+from engine.onnx.reading.free_lengths import BATCH
 from engine.onnx.reading.node import Node
 from engine.onnx.reading.operators import operator
 from engine.onnx.reading.value import Value

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.onnx.axes import Order
-from engine.onnx.reading.builder import BATCH, Builder
+from engine.onnx.reading.builder import Builder
+from engine.onnx.reading.free_lengths import BATCH
 from engine.onnx.reading.value import Value
 from engine.onnx.sizes import Length, Size, UnknownSizeError
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from engine import ops
 from engine.onnx.reading.builder import Builder
-from engine.onnx.reading.constants import slices
 from engine.onnx.reading.node import Node
 from engine.onnx.reading.operators import operator
 from engine.onnx.reading.value import Value
+from engine.onnx.sizes import Size
 
 
 def part(builder: Builder, value: Value, ranges: dict[int, slice]) -> Value:
@@ -32,6 +33,38 @@ def _is_whole(builder: Builder, value: Value, axis: int, item: slice) -> bool:
     if length is None and axis == 0 and builder.declared_batch is not None:
         length = builder.declared_batch
     return item.stop is None or (item.stop >= length if length is not None else item.stop >= (1 << 31) - 1)
+
+
+def slices(node: Node, rank: int, lengths: Sequence[Any] = ()) -> tuple[slice, ...]:
+    """The ranges that a Slice node takes along each axis.
+
+    Args:
+        lengths: of the axes; an end that is the free length of its own axis means everything.
+
+    Raises:
+        ValueError: the lists of starts, ends, axes and steps have different lengths, or a step is 0.
+    """
+    if node.version < 10:
+        starts, ends = node.get("starts", []), node.get("ends", [])
+        axes, steps = node.get("axes"), None
+    else:
+        starts, ends = node.integers(1, "starts"), node.constant(2, "ends").ravel().tolist()
+        axes = node.integers(3, "axes") if node.optional(3) is not None else None
+        steps = node.integers(4, "steps") if node.optional(4) is not None else None
+    axes = list(range(len(starts))) if axes is None else axes
+    steps = [1] * len(starts) if steps is None else steps
+    if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
+        raise ValueError(f"it slices from {starts} to {ends} along {axes} in steps of {steps}")
+    ranges = [slice(None)] * rank
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        if not -rank <= axis < rank:
+            raise ValueError(f"it slices along axis {axis} of {rank}")
+        if isinstance(end, Size):
+            end = (1 << 63) - 1 if lengths and end == lengths[axis % rank] else int(end)
+        # Going backwards, an end before the first entry is None in Python: -1 would be the last one.
+        stop = None if step < 0 and end < -(1 << 31) + 2 else end
+        ranges[axis % rank] = slice(start, stop, step)
+    return tuple(ranges)
 
 
 @operator("Slice")

@@ -18,16 +18,16 @@ _CLASSES = {
     "SeparableConvolution2D": "SeparableConv2D",
     "TimeDistributedDense": "Dense",
 }
-_DROPPED_CLASSES = (
-    *(
+_DROPPED_CLASSES = frozenset(
+    {
         "EigenvalueRegularizer",
         "Highway",
         "LocallyConnected1D",
         "LocallyConnected2D",
         "MaxoutDense",
         "ParametricSoftplus",
-    ),
-    *("SReLU",),
+        "SReLU",
+    }
 )
 _MERGES = {
     "ave": "Average",

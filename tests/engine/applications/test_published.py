@@ -16,7 +16,7 @@ from engine import applications
 from engine.applications import architecture, published
 from engine.applications.published import WeightsFile
 from tests.engine.applications.structures import FIXTURE
-from tests.engine.saving.test_legacy_files import weights_of, write_layers
+from tests.engine.saving.legacy_files import weights_of, write_layers
 from tests.engine.utils.file_server import FileServer, serving
 
 SMALL: dict[str, Any] = {"input_shape": (128, 128, 3), "alpha": 0.25}

@@ -12,7 +12,7 @@ import pytest
 import engine
 from engine.inspection import Part, Tensor, inspect_file
 from tests.engine.saving.archives import small_archive, small_model, with_layer
-from tests.engine.saving.test_legacy_files import dense_model
+from tests.engine.saving.legacy_files import dense_model
 
 DATA = Path(__file__).parents[2] / "data" / "keras"
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 import engine
 from engine import layers, losses, models, optimizers
+from engine.inspection import inspect_file
+from engine.registry import place
 
 FOLDER = Path(__file__).parents[2] / "data" / "onnx"
 FILES = sorted(json.loads((FOLDER / "files.json").read_text(encoding="utf-8")))
@@ -141,3 +143,12 @@ def test_a_network_of_maps_is_transposed_at_its_input_alone(name: str, allowed: 
 def test_files_name_their_exporters() -> None:
     assert set(FILES) == {file.stem for file in FOLDER.glob("*.onnx")} == {file.stem for file in FOLDER.glob("*.npz")}
     assert sum(file.stat().st_size for file in FOLDER.iterdir() if file.is_file()) < 1 << 20
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_inspection_warns_of_layers_that_keras_does_not_know(model: Any, name: str) -> None:
+    report = inspect_file(FOLDER / f"{name}.onnx")
+    assert report.supported
+    warned = any("Keras itself cannot open" in note for note in report.notes)
+    ours = [layer.name for layer in model.layers if str(place(type(layer))[0]).startswith("beagle")]
+    assert warned or not ours

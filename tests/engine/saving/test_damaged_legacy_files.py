@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import engine
-from tests.engine.saving.test_legacy_files import dense_model, whole_model
+from tests.engine.saving.legacy_files import dense_model, whole_model
 
 
 def _outcome(path: Path) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 import engine
 from engine import tree
-from tests.engine.saving.test_legacy_files import whole_model
+from tests.engine.saving.legacy_files import whole_model
 
 DATA = Path(__file__).parents[2] / "data" / "keras"
 FILES = sorted(path.name for path in [*DATA.glob("*.h5"), *DATA.glob("*.keras")])
