@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.inspection import keras_files
 from engine.inspection.report import ModelReport
-from engine.saving.building import errors_of
+from engine.saving.building import check_present, errors_of
 
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 # Our own modules that report on other formats, and their functions.
@@ -27,8 +27,7 @@ def inspect_file(path: str | os.PathLike[str]) -> ModelReport:
         ValueError: none of these kinds, or damaged so that nothing can be said.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no model file at {str(path)!r}.")
+    check_present(path, "model")
     with errors_of(path):
         return _inspected(path)
 

@@ -31,7 +31,7 @@ def followed(kind: str, config: dict[str, Any], given: Shape | None) -> Shape | 
         return None
     try:
         return _followed(kind, config, given)
-    except (TypeError, ValueError, IndexError, ZeroDivisionError, OverflowError):
+    except (TypeError, ValueError, LookupError, ArithmeticError):
         return None  # what the configuration says is no shape's; loading tells
 
 

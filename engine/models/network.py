@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -79,12 +80,10 @@ class Network:
         return of_operations
 
     def _check_names(self) -> None:
-        names = [operation.name for operation in self.operations]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(
-                    f"The name {name!r} is used {names.count(name)} times in the model; names must differ."
-                )
+        names = Counter(operation.name for operation in self.operations)
+        for name, count in names.items():
+            if count > 1:
+                raise ValueError(f"The name {name!r} is used {count} times in the model; names must differ.")
 
     def run(
         self,

@@ -29,8 +29,9 @@ class Sequential(Model):
         Layer.__init__(self, trainable=trainable, name=name, **kwargs)
         self._sequence: list[Any] = []  # an InputLayer included
         self._functional: Functional | None = None
+        taken: set[str] = set()
         for layer in layers or ():
-            self.add(layer, rebuild=False)
+            self._append(layer, taken)
         self._rebuild()
 
     def add(self, layer: Any, rebuild: bool = True) -> None:
@@ -39,24 +40,30 @@ class Sequential(Model):
         Raises:
             ValueError: no layer, a name that is taken, or an input that is not the first.
         """
+        self._append(layer, {known.name for known in self._sequence})
+        if rebuild:
+            self._rebuild()
+        else:
+            self._forget()
+
+    def _append(self, layer: Any, taken: set[str]) -> None:
+        """Appends a layer whose name is none of those that are taken, and adds it to them."""
         from engine.layers import InputLayer
 
         if isinstance(layer, KerasTensor) and layer.history is not None:
             layer = layer.history.operation  # `Input(...)` stands for its layer
         if not isinstance(layer, Layer):
             raise ValueError(f"Only layers can be added to Sequential {self.name!r}. Received: {layer!r}")
-        if any(known.name == layer.name for known in self._sequence):
+        if layer.name in taken:
             raise ValueError(f"Sequential {self.name!r} has a layer named {layer.name!r} already; names must differ.")
         if isinstance(layer, InputLayer) and self._sequence:
             raise ValueError(f"An input can only be the first layer of Sequential {self.name!r}.")
         shape = getattr(layer, "_input_shape_arg", None)
         if not self._sequence and shape is not None:
             self._sequence.append(InputLayer(batch_shape=(None, *shape)))
+            taken.add(self._sequence[0].name)
         self._sequence.append(layer)
-        if rebuild:
-            self._rebuild()
-        else:
-            self._forget()
+        taken.add(layer.name)
 
     def pop(self, rebuild: bool = True) -> Any:
         """Takes off the last layer and returns it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,22 @@ def read_message(path: Path) -> Any:
         raise ValueError(f"{str(path)!r} is no readable ONNX file: {error}. It may be truncated.") from None
     if not model.ir_version or not model.opset_import or not model.HasField("graph"):
         raise ValueError(f"{str(path)!r} is no ONNX model: it has no graph, no version or no operator sets.")
+    unreadable = next((text for text in _texts(model) if isinstance(text, bytes)), None)
+    if unreadable is not None:
+        raise ValueError(f"{str(path)!r} has a name that is no UTF-8: {unreadable!r:.100}. It may be damaged.")
     return model
+
+
+def _texts(model: Any) -> Iterator[Any]:
+    """The names in a model, which protobuf gives as bytes where they are no UTF-8."""
+    graph = model.graph
+    yield from (model.producer_name, model.producer_version, graph.name)
+    for entry in (*model.opset_import, *model.metadata_props):
+        yield from (entry.domain,) if hasattr(entry, "domain") else (entry.key, entry.value)
+    for item in (*graph.initializer, *graph.input, *graph.output, *graph.value_info):
+        yield item.name
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
 
 
 def opsets(model: Any) -> dict[str, int]:

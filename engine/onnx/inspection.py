@@ -120,8 +120,8 @@ def _notes(message: Any, parts: tuple[Part, ...], weights: dict[str, Any], unrea
     notes = ["opset: " + ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in sorted(versions.items()))]
     if versions.get("", OLDEST_OPSET) > NEWEST_OPSET:
         notes.append(f"opset {versions['']} is newer than {NEWEST_OPSET}: its operators are read as those of before")
-    kinds = Counter(onnx_package().TensorProto.DataType.Name(tensor.data_type) for tensor in weights.values())
-    halves = kinds["FLOAT16"] + kinds["BFLOAT16"]
+    kinds = Counter(tensor.data_type for tensor in weights.values())
+    halves = kinds[onnx_package().TensorProto.FLOAT16] + kinds[onnx_package().TensorProto.BFLOAT16]
     if halves:
         notes.append(f"{halves} tensors of 16-bit floats: they are computed in float32")
     ours = sorted({part.kind for part in parts if part.kind in _OURS} | _ours_by_inputs(message, weights))

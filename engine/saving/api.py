@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.saving import archive, hdf5, keras_archive, legacy, sharding
+from engine.saving.building import check_present, errors_of
 from engine.saving.tree import Contents, read_variables, write_variables
 
 if TYPE_CHECKING:
@@ -75,8 +76,7 @@ def load_model(
         TypeError: it names a class that is not registered.
     """
     path = Path(filepath)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no model file at {str(path)!r}.")
+    check_present(path, "model")
     if path.suffix in _READERS and path.is_file():
         return importlib.import_module(_READERS[path.suffix]).read_model(path)
     if path.suffix in _HDF5 and path.is_file():
@@ -134,33 +134,33 @@ def load_weights(
             it was.
     """
     path = Path(filepath)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no weights file at {str(path)!r}.")
+    check_present(path, "weights")
     if not getattr(model, "built", True):
         raise ValueError(
             f"Model {model.name!r} is not built, so that it has no weights to load. Call it on data, or `build()` it."
         )
-    is_index = path.name.endswith(sharding.SUFFIX)
-    if not is_index:
-        with _opened(path) as file:
-            if path.suffix != ".keras" and legacy.is_legacy(file):
-                group = legacy.weights_group(file)
-                if group is None:
-                    raise ValueError(f"{str(path)!r} holds a model without weights.")
-                legacy.read_weights(
-                    group, model, by_name=by_name, skip_mismatch=skip_mismatch, restore=not skip_mismatch
-                )
-                return
-    if by_name:
-        raise ValueError(f"by_name=True is for '.h5' files of Keras 2's layout. Received: {str(path)!r}")
-    with sharding.open_shards(path) if is_index else _contents(path) as contents:
-        read_variables(
-            contents,
-            model,
-            ignore=keras_archive.STATE_OF_TRAINING,
-            skip_mismatch=skip_mismatch,
-            restore=not skip_mismatch,
-        )
+    with errors_of(path):
+        is_index = path.name.endswith(sharding.SUFFIX)
+        if not is_index:
+            with _opened(path) as file:
+                if path.suffix != ".keras" and legacy.is_legacy(file):
+                    group = legacy.weights_group(file)
+                    if group is None:
+                        raise ValueError(f"{str(path)!r} holds a model without weights.")
+                    legacy.read_weights(
+                        group, model, by_name=by_name, skip_mismatch=skip_mismatch, restore=not skip_mismatch
+                    )
+                    return
+        if by_name:
+            raise ValueError(f"by_name=True is for '.h5' files of Keras 2's layout. Received: {str(path)!r}")
+        with sharding.open_shards(path) if is_index else _contents(path) as contents:
+            read_variables(
+                contents,
+                model,
+                ignore=keras_archive.STATE_OF_TRAINING,
+                skip_mismatch=skip_mismatch,
+                restore=not skip_mismatch,
+            )
 
 
 @contextmanager

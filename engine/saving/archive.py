@@ -67,6 +67,8 @@ class Members:
         """A member as a seekable binary stream."""
         if self._zip is None:
             member = self._path / name
+            if not Path(os.path.realpath(member)).is_relative_to(os.path.realpath(self._path)):
+                raise ValueError(f"{str(self._path)!r}: {name} leads out of the folder; refused.")
             if not member.is_file():
                 raise ValueError(f"{str(self._path)!r} has no {name}; it is not a model of Keras 3's format.")
             return member.open("rb")

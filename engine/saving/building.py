@@ -15,11 +15,35 @@ ALLOWANCE_FREE = 64 << 20
 ALLOWANCE_FACTOR = 8
 """How many times the bytes of its weights a file may declare beyond that: optimizers keep several slots for each
 weight, and files of models that were not trained yet hold none."""
+OBJECTS_LIMIT = 100_000
+"""Layers, initializers and so on that a configuration may have; the largest networks of Keras have some 10,000."""
 
 
 def allowance(contents: Contents) -> int:
     """The bytes of variables that a file may declare."""
     return ALLOWANCE_FREE + ALLOWANCE_FACTOR * contents.substance()
+
+
+def check_present(path: Path, what: str) -> None:
+    """Raises FileNotFoundError where there is nothing at a path, ValueError where reading it could wait for ever."""
+    if not path.exists():
+        raise FileNotFoundError(f"There is no {what} file at {str(path)!r}.")
+    if not path.is_file() and not path.is_dir():
+        raise ValueError(f"{str(path)!r} is a device, a pipe or a socket, neither a file nor a folder.")
+
+
+def _check_objects(config: Any) -> None:
+    """Raises ValueError where a configuration has more objects than could be made in a minute or so."""
+    count, waiting = 0, [config]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            count += "class_name" in item
+            waiting += item.values()
+        elif isinstance(item, list):
+            waiting += item
+    if count > OBJECTS_LIMIT:
+        raise ValueError(f"its configuration has {count} objects; {OBJECTS_LIMIT} are supported.")
 
 
 @contextmanager
@@ -46,6 +70,7 @@ def built(config: dict[str, Any], custom_objects: Mapping[str, Any] | None, plac
         TypeError: it names a class that is not registered.
     """
     with errors_of(place):
+        _check_objects(config)
         try:
             with custom_object_scope(custom_objects), sharing():
                 model = deserialize(config)

@@ -54,6 +54,7 @@ def read_archive(path: Path, custom_objects: Mapping[str, Any] | None, compile: 
             config = modernised(config, version)
             check_weights(members)
         with (
+            errors_of(path),
             hdf5.open_file(members.file(WEIGHTS), f"{path}: {WEIGHTS}") as file,
             initialization_deferred(),
         ):

@@ -102,7 +102,10 @@ def parsed_yaml(text: str) -> Any:
 
     if len(text) > YAML_LIMIT:
         raise ValueError(f"The YAML text has {len(text)} characters; at most {YAML_LIMIT} are read.")
-    loader = yaml.SafeLoader(text)
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"The text is not valid YAML: {error}") from None
     _limit_depth(loader)
     try:
         root = loader.get_single_node()

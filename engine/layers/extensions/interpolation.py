@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 
 from engine import ops
 from engine.layers.layer import Layer
+from engine.ops.operation import KerasTensor
 from engine.registry import registered
 
 METHODS = ("nearest", "linear", "cubic")
 COORDINATES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric")
 ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+
+TABLE_LIMIT = 1 << 25
+"""Weights, or places, that one axis may take: 4,096 entries made of 8,192."""
 
 
 @registered("beagle.layers")
@@ -75,6 +79,17 @@ class Interpolation(Layer):
         self.cubic, self.excludes_outside = float(cubic), bool(excludes_outside)
         self.built = True
 
+    def compute_output_spec(self, inputs: Any) -> Any:
+        """The placeholder of the outputs, found without the tables that a call makes."""
+        shape = list(inputs.shape)
+        for index, axis in enumerate(self.axes):
+            if self.sizes is not None:
+                shape[axis] = self.sizes[index]
+            elif shape[axis] is not None:
+                assert self.factors is not None
+                shape[axis] = math.floor(shape[axis] * self.factors[index])
+        return KerasTensor(shape, self.compute_dtype if inputs.dtype.kind == "f" else inputs.dtype)
+
     def call(self, inputs: Any) -> Any:
         outputs = inputs
         for index, axis in enumerate(self.axes):
@@ -84,6 +99,8 @@ class Interpolation(Layer):
                 factor, size = self.factors[index], math.floor(length * self.factors[index])
             else:
                 factor, size = self.sizes[index] / length, self.sizes[index]
+            if size * (1 if self.method == "nearest" else length) > TABLE_LIMIT:
+                raise ValueError(f"interpolating {length} entries to {size} takes a table of more than {TABLE_LIMIT}.")
             places = self._places(length, size, factor)
             if self.method == "nearest":
                 outputs = ops.take(outputs, self._nearest(places, length), axis=axis)

@@ -8,6 +8,9 @@ from engine import ops
 from engine.layers.layer import Layer
 from engine.registry import registered
 
+SIZE_LIMIT = 1024
+"""Channels that a window may have: each is a sum of its own."""
+
 
 @registered("beagle.layers")
 class LocalResponseNormalization(Layer):
@@ -21,14 +24,17 @@ class LocalResponseNormalization(Layer):
         alpha, beta, bias: as in the formula.
 
     The channels are the last axis.
+
+    Raises:
+        ValueError: `size` is not from 1 to `SIZE_LIMIT`.
     """
 
     _config_attributes = ("size", "alpha", "beta", "bias")
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(size, int) or size < 1:
-            raise ValueError(f"Layer {self.name!r}: `size` must be a positive integer. Received: {size!r}")
+        if not isinstance(size, int) or not 1 <= size <= SIZE_LIMIT:
+            raise ValueError(f"Layer {self.name!r}: `size` must be from 1 to {SIZE_LIMIT}. Received: {size!r}")
         self.size, self.alpha, self.beta, self.bias = size, float(alpha), float(beta), float(bias)
         self.built = True
 

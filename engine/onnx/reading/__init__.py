@@ -57,6 +57,10 @@ def read_model(
     except ValueError as error:
         error.args = (f"{str(path)!r}: {error}",)
         raise
+    except ImportError:
+        raise
+    except Exception as error:  # rules expect much of their nodes
+        raise ValueError(f"{str(path)!r}: its graph cannot be understood: {type(error).__name__}: {error}") from error
     if unread:
         logger.info("%s: no node reads %s", path, ", ".join(unread))
     return model
@@ -83,6 +87,7 @@ def translated(
     problem: ValueError | None = None
     for is_batch_free in (True, False):
         network = Network(message, folder, frozen, channels_last, input_sizes, is_batch_free, widen)
+        network.builder.left_for_constants += limit - ALLOWANCE_FREE
         try:
             with initialization_deferred(), variables_limited(limit):
                 return network.build() if use is None else use(network)

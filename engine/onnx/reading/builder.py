@@ -20,6 +20,9 @@ from engine.onnx.reading.value import Value
 from engine.onnx.sizes import Length, Shape, Size, UnknownSizeError
 from engine.ops.operation import KerasTensor
 
+CONSTANTS_FREE = 512 << 20
+"""Bytes of constants that any file may have computed from those that it brings."""
+
 
 class FixedBatchError(ValueError):
     """The file's graph mixes the examples of a batch, or fixes their number: the batch axis cannot be free."""
@@ -37,18 +40,31 @@ class Builder:
         label: the name of the node that is translated, after which its layers are named.
         lengths: the free ones of the inputs.
         names: of the layers, all different.
+        left_for_constants: the bytes that may still be computed of constants.
     """
 
     def __init__(self, widen: bool = True) -> None:
         self.declared_batch: int | None = None
         self.label = ""
+        self.left_for_constants = CONSTANTS_FREE
         self._widen = widen
         self.lengths = FreeLengths()
         self._arranged: dict[tuple[int, Order], tuple[Value, Value]] = {}
         self.names: set[str] = set()
+        self._numbers: dict[str, int] = {}  # how often a name was wanted
         self._reserved: dict[str, str] = {}
         self._adopted: dict[int, Any] = {}  # the operations that have their names, by id
         self._repeated: dict[tuple[str, str, bytes], Any] | None = None  # the layers of a loop
+
+    def claim(self, size: int) -> None:
+        """Counts bytes of a constant that is computed while the file is read.
+
+        Raises:
+            ValueError: all of them together are more than the file may make.
+        """
+        if size > self.left_for_constants:
+            raise ValueError(f"it makes a constant of {size} bytes, of which {self.left_for_constants} are left")
+        self.left_for_constants -= size
 
     def filled(self, shape: Sequence[Length], number: float, dtype: np.dtype[Any]) -> Value:
         """A value of one number everywhere, of a shape with free lengths in it.
@@ -119,10 +135,11 @@ class Builder:
     def name(self, suffix: str = "") -> str:
         """A layer name after the node that is translated, that no other layer has."""
         wanted = re.sub(r"[^A-Za-z0-9_.]+", "_", f"{self.label}{suffix}").strip("_") or "layer"
-        name, number = wanted, 0
+        name, number = wanted, self._numbers.get(wanted, 0)
         while name in self.names:
             number += 1
             name = f"{wanted}_{number}"
+        self._numbers[wanted] = number
         self.names.add(name)
         return name
 

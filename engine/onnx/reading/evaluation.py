@@ -18,6 +18,19 @@ CONSTANT_LIMIT = 256 << 20
 """Bytes that a constant may have that a file does not bring, but computes."""
 
 Evaluator = Callable[[Node], Any]
+
+
+def numbered(count: int) -> NDArray[np.int64]:
+    """The numbers from 0 on, for tables of places.
+
+    Raises:
+        ValueError: there are more than a constant may have.
+    """
+    if count * 8 > CONSTANT_LIMIT:
+        raise ValueError(f"it takes a table of {count} places; {CONSTANT_LIMIT // 8} are allowed")
+    return np.arange(count)
+
+
 _evaluators: dict[str, Evaluator] = {}
 
 

@@ -23,6 +23,15 @@ from engine.tensor import Tensor
 if TYPE_CHECKING:
     from engine.onnx.reading.operators import Rule
 
+WORK_LIMIT = 10**11
+"""Multiplications of constants that one node may ask for."""
+_CONTRACTING = frozenset(
+    {
+        *("Conv", "ConvInteger", "ConvTranspose", "Einsum", "Gemm"),
+        *("MatMul", "MatMulInteger", "QLinearConv", "QLinearMatMul"),
+    }
+)
+
 _UNFOLDED = {"Constant", "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "If"}
 
 _SPREADING = {"ConstantOfShape", "Expand", "Range", "Tile"}
@@ -44,6 +53,7 @@ def fold(builder: Builder, node: Node, rule: Rule) -> list[Value | None]:
     if evaluate is not None and (any(value.is_sizes for value in given) or _is_small(given)):
         found = evaluate(node)
         arrays = found if isinstance(found, tuple) else (found,)
+        builder.claim(sum(np.asarray(array).nbytes for array in arrays))
         return [Value("", constant=tidied(np.asarray(array))) for array in arrays]
     return [_constant(builder, value) for value in _computed(builder, node, rule)]
 
@@ -70,8 +80,19 @@ def _computed(builder: Builder, node: Node, rule: Rule) -> list[Value | None]:
         size = math.prod(length or 0 for length in value.static_shape) * value.dtype.itemsize
         if size > CONSTANT_LIMIT:
             raise ValueError(f"it makes a constant of {size} bytes; {CONSTANT_LIMIT} are allowed")
+        builder.claim(size)
+        _check_work(node, math.prod(value.static_shape))  # type: ignore[arg-type]
     node.inputs = inputs
     return _as_list(rule(builder, node))
+
+
+def _check_work(node: Node, outputs: int) -> None:
+    """Raises ValueError where products of constants would take minutes: a small file can hold two long vectors."""
+    if node.operator in _CONTRACTING and len(node) > 1 and node[1].constant is not None:
+        weights = node[1].constant
+        work = outputs * weights.size // max(1, *weights.shape)
+        if work > WORK_LIMIT:
+            raise ValueError(f"it multiplies constants {work} times; {WORK_LIMIT} are allowed")
 
 
 def _constant(builder: Builder, value: Value | None) -> Value | None:

@@ -24,6 +24,11 @@ from engine.onnx.reading.patterns import DOMAIN, rewritten
 from engine.onnx.reading.value import Value
 from engine.onnx.sizes import Size, UnknownSizeError
 
+NODES_LIMIT = 50_000
+"""Nodes that a graph may have; each takes a millisecond or two. The largest vision networks have some 10,000."""
+ENDS_LIMIT = 1000
+"""Inputs that a graph may have beside its constants, and outputs."""
+
 
 class Network:
     """A file's graph while it is translated.
@@ -80,10 +85,20 @@ class Network:
             outputs[0] if len(outputs) == 1 else outputs,
             name=self._model_name(),
         )
+        unset = [variable.path for variable in model.weights if not variable.version]
+        if unset:
+            raise ValueError(f"the file gives no values for {', '.join(unset)}")
         return model, list(self._unread)
 
     def translate(self) -> tuple[list[Any], list[Value]]:
         """The placeholders of the inputs, and the outputs, some of which may be constants."""
+        for kind, found, limit in (
+            ("inputs", len(self._graph.input) - len(self._graph.initializer), ENDS_LIMIT),
+            ("outputs", len(self._graph.output), ENDS_LIMIT),
+            ("nodes", len(self._graph.node), NODES_LIMIT),
+        ):
+            if found > limit:
+                raise UnsupportedError(f"the graph has {found} {kind}; {limit} are supported")
         self._take_constants()
         inputs = self._make_inputs()
         for item in self._graph.output:

@@ -9,6 +9,7 @@ import numpy as np
 from engine import layers, ops
 from engine.onnx.axes import channels_last, same
 from engine.onnx.reading.builder import Builder, policy
+from engine.onnx.reading.evaluation import numbered
 from engine.onnx.reading.node import Node
 from engine.onnx.reading.operators import operator
 from engine.onnx.reading.slicing import part
@@ -57,7 +58,7 @@ def pad(builder: Builder, node: Node) -> Value:
             length = tensor.shape[axis]
             if not length:
                 node.refuse("wrapping round an axis of free length is not supported")
-            tensor = ops.take(tensor, np.pad(np.arange(length), pair, mode="wrap").tolist(), axis=axis)
+            tensor = ops.take(tensor, np.pad(numbered(length), pair, mode="wrap").tolist(), axis=axis)
     return Value("", tensor, value.order)
 
 

@@ -94,7 +94,10 @@ def rewritten(graph: Any, constants: Mapping[str, NDArray[Any]]) -> list[Any]:
         if id(node) in gone or node.domain not in ("", "ai.onnx"):
             continue
         for pattern in _patterns.get(node.op_type, ()):
-            found = pattern(surroundings, node)
+            try:
+                found = pattern(surroundings, node)
+            except IndexError:  # some node lacks an operand, which its rule will say
+                found = None
             if found is not None and not any(id(item) in gone or id(item) in replaced for item in found[1]):
                 replaced[id(node)] = found[0]
                 gone.update(id(item) for item in found[1])

@@ -15,6 +15,7 @@ from engine import layers, ops
 from engine.layers.extensions import PeepholeLSTMCell
 from engine.onnx.axes import Order
 from engine.onnx.reading.builder import Builder, policy
+from engine.onnx.reading.evaluation import numbered
 from engine.onnx.reading.node import Node
 from engine.onnx.reading.operators import operator
 from engine.onnx.reading.value import Value
@@ -189,5 +190,5 @@ def _mask(builder: Builder, node: Node, tensor: Any) -> Any:
         return None
     if lengths.is_constant or steps is None:
         node.refuse("lengths of the examples need a known number of steps, and must not be constants")
-    places = np.arange(steps).reshape(1, steps).tolist()
+    places = numbered(steps).reshape(1, steps).tolist()
     return ops.greater(ops.expand_dims(builder.as_file(lengths), 1), ops.convert_to_tensor(places, dtype="int32"))

@@ -148,6 +148,8 @@ def triangle(builder: Builder, node: Node) -> Value:
     builder.keeps_examples_apart(value, last)
     is_in_place = value.columns is None and value.order[-2:] == last
     tensor, order = (value.tensor, value.order) if is_in_place else (builder.as_file(value), same(value.rank))
+    if None not in value.static_shape[-2:] and math.prod(value.static_shape[-2:]) > CONSTANT_LIMIT:  # type: ignore[arg-type]
+        raise ValueError(f"its matrices of the shape {value.static_shape[-2:]} take a mask that is too large")
     limit = max(length or 0 for length in value.static_shape) if None not in value.static_shape[-2:] else 1 << 31
     diagonal = max(-limit, min(limit, diagonal))  # further out is the same
     kept = ops.triu(tensor, diagonal) if node.get("upper", 1) else ops.tril(tensor, diagonal)

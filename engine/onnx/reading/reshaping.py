@@ -15,6 +15,7 @@ import numpy as np
 
 from engine.onnx.axes import Order
 from engine.onnx.reading.builder import Builder
+from engine.onnx.reading.evaluation import numbered
 from engine.onnx.reading.free_lengths import BATCH
 from engine.onnx.reading.value import Value
 from engine.onnx.sizes import Length, Size, UnknownSizeError
@@ -164,6 +165,6 @@ def _flattened_columns(
     inner = lengths[1:]
     if target[0] != lengths[0] or any(isinstance(length, Size) for length in inner):
         return None
-    numbers = np.arange(math.prod(int(length) for length in inner)).reshape([int(length) for length in inner])
+    numbers = numbered(math.prod(int(length) for length in inner)).reshape([int(length) for length in inner])
     columns = numbers.transpose([axis - 1 for axis in value.order[1:]]).ravel()
     return None if np.array_equal(columns, np.arange(len(columns))) else columns
