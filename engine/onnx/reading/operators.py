@@ -75,3 +75,9 @@ def find_rule(domain: str, name: str) -> Rule | None:
     """The rule of an operator, or None."""
     _import_families()
     return _rules.get((domain, name))
+
+
+def known_operators() -> list[tuple[str, str]]:
+    """Domain and name of every operator that has a rule, sorted."""
+    _import_families()
+    return sorted(_rules)
