@@ -12,15 +12,18 @@ from engine.inspection.report import ModelReport, Part, Tensor
 from engine.onnx.file import NEWEST_OPSET, OLDEST_OPSET, external_location, opsets, read_message
 from engine.onnx.labels import class_labels
 from engine.onnx.package import onnx_package
+from engine.onnx.reading.control_flow import CONTROL_FLOW
+from engine.onnx.reading.node import captured
 from engine.onnx.reading.operators import find_rule
 
 _ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Mod", "Equal", "Greater", "Less"})
 _PEEPHOLES = 7  # the number of LSTM's input
 _OURS = frozenset(
     {
-        "ConstantOfShape", "DepthToSpace", "DequantizeLinear", "Expand", "LRN", "QLinearConv", "QLinearMatMul",
-        "QuantizeLinear", "Resize", "ReverseSequence", "Scaler", "Scatter", "ScatterElements", "ScatterND",
-        "SpaceToDepth", "TreeEnsembleClassifier", "TreeEnsembleRegressor", "Upsample",
+        "ConstantOfShape", "DepthToSpace", "DequantizeLinear", "Expand", "ImageScaler", "LRN", "QLinearConv",
+        "QLinearMatMul", "QuantizeLinear", "Resize", "ReverseSequence", "SVMClassifier", "SVMRegressor", "Scaler",
+        "Scatter", "ScatterElements", "ScatterND", "SpaceToDepth", "TreeEnsembleClassifier", "TreeEnsembleRegressor",
+        "Upsample",
     }
 )  # fmt: skip
 """Operators that become layers which Keras does not know; what others are given may make them such, too."""
@@ -46,7 +49,7 @@ def inspect_onnx(filepath: str | os.PathLike[str]) -> ModelReport:
     problems, size = _files(message, path)
     problems += _versions(message)
     problems += [f"{part.kind} {part.name!r}: {part.problem}" for part in parts if part.problem]
-    read = {name for node in graph.node for name in node.input} | {item.name for item in graph.output}
+    read = {name for node in graph.node for name in _read_by(node)} | {item.name for item in graph.output}
     return ModelReport(
         path=str(path),
         format="ONNX",
@@ -62,19 +65,38 @@ def inspect_onnx(filepath: str | os.PathLike[str]) -> ModelReport:
 
 
 def _part(node: Any, weights: dict[str, Any], shapes: dict[str, Tensor], counted: set[str]) -> Part:
-    own = [name for name in node.input if name in weights and name not in counted]
+    own = [name for name in dict.fromkeys(_read_by(node)) if name in weights and name not in counted]
     counted.update(own)
-    domain = "" if node.domain == "ai.onnx" else node.domain
-    known = find_rule(domain, node.op_type) is not None
-    where = f" of {domain!r}" if domain else ""
+    tensors = [*(weights[name] for name in own), *(tensor for graph in _graphs(node) for tensor in graph.initializer)]
     first = next(iter(node.output), "")
     return Part(
         name=node.name or first,
         kind=node.op_type,
-        parameters=sum(math.prod(weights[name].dims) for name in own if _is_parameter(weights[name])),
+        parameters=sum(math.prod(tensor.dims) for tensor in tensors if _is_parameter(tensor)),
         shape=shapes[first].shape if first in shapes else None,
-        problem=None if known else f"the operator {node.op_type}{where} is not supported",
+        problem=_problem(node),
     )
+
+
+def _problem(node: Any) -> str | None:
+    """What of a node, or of the graphs inside it, has no rule."""
+    domain = "" if node.domain == "ai.onnx" else node.domain
+    if not domain and node.op_type in CONTROL_FLOW:
+        inner = (_problem(item) for graph in _graphs(node) for item in graph.node)
+        return next((problem for problem in inner if problem is not None), None)
+    if find_rule(domain, node.op_type) is not None:
+        return None
+    return f"the operator {node.op_type}{f' of {domain!r}' if domain else ''} is not supported"
+
+
+def _graphs(node: Any) -> list[Any]:
+    """The graphs inside a node."""
+    return [attribute.g for attribute in node.attribute if attribute.HasField("g")]
+
+
+def _read_by(node: Any) -> list[str]:
+    """The values that a node reads, those of the graphs inside it included."""
+    return [*node.input, *captured(node)]
 
 
 def _is_parameter(tensor: Any) -> bool:

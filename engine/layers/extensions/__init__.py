@@ -8,9 +8,11 @@ from engine.layers.extensions.fake_quantization import FakeQuantization
 from engine.layers.extensions.filled import Filled
 from engine.layers.extensions.interpolation import Interpolation
 from engine.layers.extensions.local_response_normalization import LocalResponseNormalization
+from engine.layers.extensions.pairwise_decisions import PairwiseProbabilities, PairwiseVotes
 from engine.layers.extensions.peephole_cell import PeepholeLSTMCell
 from engine.layers.extensions.scatter import Scatter
 from engine.layers.extensions.sequence_reversal import SequenceReversal
+from engine.layers.extensions.support_vectors import SupportVectors
 from engine.layers.extensions.tree_ensemble import TreeEnsemble
 from engine.layers.extensions.window_pooling import WindowPooling
 
@@ -23,10 +25,13 @@ __all__ = [
     "Filled",
     "Interpolation",
     "LocalResponseNormalization",
+    "PairwiseProbabilities",
+    "PairwiseVotes",
     "PeepholeLSTMCell",
     "Scatter",
     "SequenceReversal",
     "SpaceToDepth",
+    "SupportVectors",
     "TreeEnsemble",
     "WindowPooling",
 ]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from engine.allowance import variables_limited
 from engine.initialization import initialization_deferred
 from engine.onnx.file import read_message
+from engine.onnx.labels import class_labels
 
 if TYPE_CHECKING:
     from engine.onnx.reading.network import Network
@@ -38,6 +39,8 @@ def read_model(
     computes channels-last without transposing on the way. The batch axis is free, also where the file gives it a
     length, unless its graph mixes examples.
 
+    The model's `labels` are the names of the classes (a tuple of str), or None where the file has none.
+
     Args:
         filepath: the file; external data lie beside it.
         channels_last: images go in as (batch, rows, columns, channels) rather than in the file's order.
@@ -61,6 +64,7 @@ def read_model(
         raise
     except Exception as error:  # rules expect much of their nodes
         raise ValueError(f"{str(path)!r}: its graph cannot be understood: {type(error).__name__}: {error}") from error
+    model.labels = class_labels(message) or None
     if unread:
         logger.info("%s: no node reads %s", path, ", ".join(unread))
     return model

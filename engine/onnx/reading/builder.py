@@ -51,7 +51,7 @@ class Builder:
         self.lengths = FreeLengths()
         self._arranged: dict[tuple[int, Order], tuple[Value, Value]] = {}
         self.names: set[str] = set()
-        self._numbers: dict[str, int] = {}  # how often a name was wanted
+        self._numbers: dict[str, int] = {}  # where the search for a free name goes on
         self._reserved: dict[str, str] = {}
         self._adopted: dict[int, Any] = {}  # the operations that have their names, by id
         self._repeated: dict[tuple[str, str, bytes], Any] | None = None  # the layers of a loop
@@ -135,12 +135,13 @@ class Builder:
     def name(self, suffix: str = "") -> str:
         """A layer name after the node that is translated, that no other layer has."""
         wanted = re.sub(r"[^A-Za-z0-9_.]+", "_", f"{self.label}{suffix}").strip("_") or "layer"
-        name, number = wanted, self._numbers.get(wanted, 0)
+        number = self._numbers.get(wanted, 0)
+        name = f"{wanted}_{number}" if number else wanted
         while name in self.names:
             number += 1
             name = f"{wanted}_{number}"
-        self._numbers[wanted] = number
         self.names.add(name)
+        self._numbers[wanted] = number
         return name
 
     # Layers ----------------------------------------------------------------------------------------------------------
@@ -223,6 +224,9 @@ class Builder:
             axes = between(value.order, order)
             if value.is_constant:
                 tensor = ops.transpose(value.tensor, axes)
+            elif axes[0] == 0 and _moves_nothing(value.tensor.shape, axes):
+                lengths = [value.tensor.shape[axis] for axis in axes[1:]]
+                tensor = Reshape(lengths, dtype=policy(value.dtype), name=self.name("_reshape"))(value.tensor)
             elif axes[0] == 0:
                 tensor = Permute(axes[1:], dtype=policy(value.dtype), name=self.name("_permute"))(value.tensor)
             else:
@@ -285,6 +289,12 @@ class Builder:
 def policy(dtype: np.dtype[Any]) -> str:
     """The dtype of a layer on values of some dtype: floats keep theirs, others are left alone."""
     return dtype.name if dtype.kind == "f" or dtype.name == "bfloat16" else "float32"
+
+
+def _moves_nothing(shape: Sequence[int | None], axes: Sequence[int]) -> bool:
+    """Whether a transpose of examples only moves axes of length 1: then it is a reshape."""
+    kept = [axis for axis in axes if shape[axis] != 1]
+    return None not in shape[1:] and kept == sorted(kept)
 
 
 def _described(layer: Any) -> str:

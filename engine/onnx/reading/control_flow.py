@@ -88,7 +88,7 @@ def unroll_loop(network: Translator, node: Node) -> None:
                 node.refuse("whether it goes on is computed when the model runs")
             is_going = bool(_only(node, goes_on.constant, "cond"))
     stacked = [_stacked(network.builder, node, [row[index] for row in rows], 0) for index in range(scanned)]
-    _define(network, node, carried + stacked)
+    _define(network, node, [*carried, *stacked])
 
 
 def unroll_scan(network: Translator, node: Node) -> None:

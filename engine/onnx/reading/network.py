@@ -259,7 +259,7 @@ class Network:
             if name and value is not None:
                 value.name = name
                 self.define(name, value)
-                if not value.is_constant:
+                if value.constant is None:
                     self.builder.adopt(value.tensor)
 
     def body(self, graph: Any) -> Body:
@@ -289,6 +289,11 @@ class Network:
             self._values = self._values.parents
 
     def read(self, name: str) -> Value:
+        """The value of a name.
+
+        Raises:
+            UnsupportedError: there is none.
+        """
         self._unread.pop(name, None)
         if name not in self._values:
             raise UnsupportedError(f"{name!r} is an output that the engine does not compute")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from engine import layers, ops
 from engine.layers.extensions import LocalResponseNormalization
 from engine.onnx.axes import channels_last
+from engine.onnx.reading.arithmetic import pairwise
 from engine.onnx.reading.builder import Builder, policy
 from engine.onnx.reading.node import Node
 from engine.onnx.reading.operators import operator
@@ -23,24 +24,50 @@ def batch_normalization(builder: Builder, node: Node) -> Value:
     value = node[0]
     if node.get("training_mode", 0) or node.get("is_test", 1) == 0:
         node.refuse("batch normalisation by the batch's own statistics is not supported")
-    if node.get("spatial", 1) == 0:
-        node.refuse("batch normalisation with statistics for each position (spatial=0) is not supported")
     parameters = [node.constant(index, name) for index, name in enumerate(("X", "scale", "B", "mean", "var")) if index]
     if value.rank < 2:
         raise ValueError(f"it normalises the channels of a tensor of {value.rank} axes; expected 2 or more")
+    if node.get("spatial", 1) == 0 and value.rank > 2:
+        return _by_position(builder, node, value, parameters)
     columns = value.columns if value.rank == 2 else None
     if columns is None:
         value = builder.with_file_columns(value)
     else:
         parameters = [array[columns] for array in parameters]
-    layer = layers.BatchNormalization(
-        axis=value.axis(1),
+    layer = _batch_layer(builder, node, value, value.axis(1))
+    return Value("", builder.layer(layer, value.tensor, weights=parameters), value.order, columns=columns)
+
+
+def _batch_layer(builder: Builder, node: Node, value: Value, axis: int) -> Any:
+    return layers.BatchNormalization(
+        axis=axis,
         momentum=node.get("momentum", 0.9),
         epsilon=node.get("epsilon", 1e-5),
         name=builder.name(),
         dtype=policy(value.dtype),
     )
-    return Value("", builder.layer(layer, value.tensor, weights=parameters), value.order, columns=columns)
+
+
+def _by_position(builder: Builder, node: Node, value: Value, parameters: list[NDArray[Any]]) -> Value:
+    """Statistics for each position of each channel (spatial=0, up to version 8): those of the columns of a matrix."""
+    lengths = builder.shape(value)
+    inner = value.static_shape[1:]
+    if None in inner or value.order[0] != 0:
+        node.refuse(f"statistics for each position of a tensor of the shape {lengths} are not supported")
+    turn = [axis - 1 for axis in value.order[1:]]
+    columns = [array.reshape(inner).transpose(turn).ravel() for array in parameters]  # type: ignore[arg-type]
+    matrix = builder.reshaped(value.tensor, (lengths[0], len(columns[0])))
+    result = builder.layer(_batch_layer(builder, node, value, -1), matrix, weights=columns)
+    return Value("", builder.reshaped(result, [lengths[axis] for axis in value.order]), value.order)
+
+
+@operator("ImageScaler")
+def image_scaler(builder: Builder, node: Node) -> Value:
+    """The ImageScaler of ONNX's beginnings, which Core ML's converter writes: x · scale + a bias for each channel."""
+    bias = np.asarray(node.get("bias", []), np.float32)
+    scaled = pairwise(builder, "multiply", node[0], Value("", constant=np.asarray(node.get("scale", 1.0), np.float32)))
+    shape = (-1, *(1,) * (node[0].rank - 2))
+    return pairwise(builder, "add", scaled, Value("", constant=bias.reshape(shape))) if bias.size else scaled
 
 
 @operator("InstanceNormalization")

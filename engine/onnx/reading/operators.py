@@ -40,6 +40,7 @@ _FAMILIES = (
     "runtime_quantization",
     "shaping",
     "slicing",
+    "support_vectors",
     "traditional",
     "transposed_convolution",
     "trees",

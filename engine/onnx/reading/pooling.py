@@ -40,43 +40,44 @@ def max_pooling(builder: Builder, node: Node) -> Value:
     value = node[0]
     if len(node.outputs) > 1 and node.outputs[1]:
         node.refuse("the indices of the maxima are not supported")
-    tensor, window, strides, pads = _windows(builder, node)
-    return _pooled(builder, value, tensor, "max", window, strides, pads)
+    tensor, window, strides, dilation, pads = _windows(builder, node)
+    return _pooled(builder, value, tensor, "max", window, strides, dilation, pads)
 
 
 @operator("AveragePool")
 def average_pooling(builder: Builder, node: Node) -> Value:
     """ONNX's AveragePool: what is padded counts where `count_include_pad` says so."""
     value = node[0]
-    tensor, window, strides, pads = _windows(builder, node)
+    tensor, window, strides, dilation, pads = _windows(builder, node)
     if node.get("count_include_pad", 0) and any(map(any, pads)):
         # What only `ceil_mode` adds beyond the padding does not count in any case.
-        counted = padding(node, tensor.shape[1:-1], window, strides, (1,) * len(window))
+        counted = padding(node, tensor.shape[1:-1], window, strides, dilation)
         tensor = margins(builder, tensor, counted)
         pads = tuple((0, after - real) for (_, after), (_, real) in zip(pads, counted, strict=True))
-    return _pooled(builder, value, tensor, "average", window, strides, pads)
+    return _pooled(builder, value, tensor, "average", window, strides, dilation, pads)
 
 
-def _windows(builder: Builder, node: Node) -> tuple[Any, tuple[int, ...], tuple[int, ...], Pairs]:
-    """The tensor with channels last, window, strides and padding, what `ceil_mode` adds included."""
+def _windows(builder: Builder, node: Node) -> tuple[Any, tuple[int, ...], tuple[int, ...], tuple[int, ...], Pairs]:
+    """The tensor with channels last, window, strides, dilations and padding, what `ceil_mode` adds included."""
     value, window = node[0], tuple(node.get("kernel_shape", []))
     rank = len(window)
     if value.rank != rank + 2 or rank not in _MAXIMUM or min(window) < 1:
         raise ValueError(f"it pools a tensor of {value.rank} axes by windows of {window}")
     strides, dilation = window_options(node, "strides", rank), window_options(node, "dilations", rank)
-    if any(rate != 1 for rate in dilation):
-        node.refuse(f"pooling with dilations {dilation} is not supported")
     tensor = builder.channels_last(value)
     spatial = tensor.shape[1:-1]
+    if None in spatial and max(dilation) > 1:
+        node.refuse(f"pooling with dilations {dilation} of an image of free size is not supported; fix the size")
+    reach = tuple((size - 1) * rate + 1 for size, rate in zip(window, dilation, strict=True))
     pads = padding(node, spatial, window, strides, dilation)
     if node.get("ceil_mode", 0) and node.get("auto_pad", "NOTSET") in ("NOTSET", ""):
         if None in spatial:
             node.refuse("ceil_mode on an image of free size is not supported; fix the size")
         pads = tuple(
             (before, after + _extra(length, size, stride, before, after))
-            for length, size, stride, (before, after) in zip(spatial, window, strides, pads, strict=True)
+            for length, size, stride, (before, after) in zip(spatial, reach, strides, pads, strict=True)
         )
-    return tensor, window, strides, pads
+    return tensor, window, strides, dilation, pads
 
 
 def _extra(length: int, size: int, stride: int, before: int, after: int) -> int:
@@ -95,13 +96,16 @@ def _pooled(
     function: str,
     window: tuple[int, ...],
     strides: tuple[int, ...],
+    dilation: tuple[int, ...],
     pads: Pairs,
 ) -> Value:
     rank, spatial = len(window), tensor.shape[1:-1]
     kinds: Any = _MAXIMUM if function == "max" else _AVERAGE
-    options = {"name": builder.name(), "dtype": policy(value.dtype)}
+    options: dict[str, Any] = {"name": builder.name(), "dtype": policy(value.dtype)}
     layer: Any
-    if not any(map(any, pads)):
+    if max(dilation) > 1:
+        layer = WindowPooling(function, window, strides, pads, dilation, **options)
+    elif not any(map(any, pads)):
         layer = kinds[rank](window, strides, **options)
     elif None not in spatial and pads == same_padding(spatial, window, strides, (1,) * rank):
         layer = kinds[rank](window, strides, "same", **options)

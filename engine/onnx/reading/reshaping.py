@@ -84,6 +84,9 @@ def reshape_value(builder: Builder, value: Value, target: Sequence[Length]) -> V
     groups = _groups(lengths, target)
     if groups is not None and all(_is_together(value.order, group.before) for group in groups):
         return _reshaped_in_place(builder, value, groups, lengths, target)
+    order = _order_of_kept(value.order, lengths, target)
+    if order is not None:
+        return Value("", builder.reshaped(value.tensor, [target[axis] for axis in order]), order)
     columns = _flattened_columns(value, lengths, target)
     if columns is not None:
         tensor = builder.reshaped(value.tensor, target)
@@ -93,6 +96,20 @@ def reshape_value(builder: Builder, value: Value, target: Sequence[Length]) -> V
     order = _gathered(value.order, groups)
     value = Value(value.name, builder.arranged(value, order), order)
     return _reshaped_in_place(builder, value, groups, lengths, target)
+
+
+def _order_of_kept(order: Order, lengths: Sequence[Length], target: Sequence[Length]) -> Order | None:
+    """The order after axes of length 1 came or went, which moves nothing; None where others change, too."""
+    before = [axis for axis, length in enumerate(lengths) if length != 1]
+    after = [axis for axis, length in enumerate(target) if length != 1]
+    if [lengths[axis] for axis in before] != [target[axis] for axis in after]:
+        return None
+    places = dict(zip(before, after, strict=True))
+    found = [places[axis] for axis in order if axis in places]
+    for axis in range(len(target)):
+        if axis not in after:
+            found.insert(found.index(axis - 1) + 1 if axis else 0, axis)
+    return tuple(found)
 
 
 def _groups(lengths: Sequence[Length], target: Sequence[Length]) -> list[Group] | None:

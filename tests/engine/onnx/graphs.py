@@ -24,8 +24,9 @@ def graph(
     constants: Mapping[str, Array] | None = None,
     opset: int = 18,
     dtypes: Mapping[str, int] | None = None,
+    domains: Mapping[str, int] | None = None,
 ) -> onnx.ModelProto:
-    """A model of some nodes; inputs are float32 unless `dtypes` says otherwise."""
+    """A model of some nodes; inputs are float32 unless `dtypes` says so, and other operator sets of version 1."""
     kinds = dtypes or {}
     made = helper.make_graph(
         nodes,
@@ -34,7 +35,8 @@ def graph(
         [onnx.ValueInfoProto(name=name) for name in outputs],
         [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()],
     )
-    return helper.make_model(made, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    sets = {"": opset} | {item.domain: (domains or {}).get(item.domain, 1) for item in nodes if item.domain}
+    return helper.make_model(made, opset_imports=[helper.make_opsetid(*pair) for pair in sets.items()], ir_version=8)
 
 
 def imported(model: onnx.ModelProto) -> Any:
@@ -57,6 +59,24 @@ def by_onnxruntime(model: onnx.ModelProto, *arrays: Array) -> list[Array]:
     # Output types are left to ONNX Runtime, which wants them inferred.
     session = onnxruntime.InferenceSession(onnx.shape_inference.infer_shapes(model).SerializeToString(), options)
     return session.run(None, {item.name: array for item, array in zip(session.get_inputs(), arrays, strict=True)})
+
+
+def assert_as_onnxruntime(model: onnx.ModelProto, *arrays: Array, tolerance: float = 1e-5, found: Any = None) -> Any:
+    """Imports a model, and compares its outputs with ONNX Runtime's: shapes, dtypes, values.
+
+    Args:
+        tolerance: the largest difference, as a part of the largest value.
+        found: the model as it was imported already.
+    """
+    network = imported(model) if found is None else found
+    expected = by_onnxruntime(model, *arrays)
+    results = run(network, *arrays)
+    assert len(results) == len(expected)
+    for result, reference in zip(results, expected, strict=True):
+        assert (result.shape, result.dtype) == (reference.shape, reference.dtype)
+        largest = float(np.abs(reference.astype(np.float64)).max(initial=1e-3))
+        np.testing.assert_allclose(result, reference, rtol=0, atol=tolerance * largest)
+    return network
 
 
 def transposes(model: Any) -> int:
