@@ -32,6 +32,7 @@ class Observed:
         self._rows = 0
 
     def add(self, array: Array, label: str) -> None:
+        array = np.atleast_1d(array)
         minimum, maximum = float(array.min()), float(array.max())
         if not np.isfinite([minimum, maximum]).all():
             raise ValueError(f"Calibration met a number that is not finite in {label!r}.")

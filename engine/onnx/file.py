@@ -65,8 +65,20 @@ def _texts(model: Any) -> Iterator[Any]:
 
 
 def opsets(model: Any) -> dict[str, int]:
-    """The version of each operator set that a model uses; the standard one is called ""."""
-    return {("" if item.domain == "ai.onnx" else item.domain): int(item.version) for item in model.opset_import}
+    """The version of each operator set that a model uses; the standard one is called "".
+
+    Raises:
+        ValueError: there is no such version of the standard one, or a set has two.
+    """
+    newest = onnx_package().defs.onnx_opset_version()
+    found: dict[str, int] = {}
+    for item in model.opset_import:
+        domain, version = ("" if item.domain == "ai.onnx" else item.domain), int(item.version)
+        if found.setdefault(domain, version) != version:
+            raise ValueError(f"the file declares the versions {found[domain]} and {version} of operator set {domain!r}")
+        if not domain and not 1 <= version <= newest:
+            raise ValueError(f"the file declares version {version} of ONNX's operators; 1 to {newest} are known")
+    return found
 
 
 def dtype_of(element_type: int, name: str) -> np.dtype[Any]:

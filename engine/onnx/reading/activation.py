@@ -170,7 +170,7 @@ def prelu(builder: Builder, node: Node) -> Value:
         if all(length in (1, ours) for length, ours in lengths):
             layer = layers.PReLU(shared_axes=shared or None, name=builder.name(), dtype=policy(value.dtype))
             return Value("", builder.layer(layer, tensor, weights=[slopes.reshape(shape[1:])]), order)
-    return Value("", combined(builder, "prelu", tensor, np.asarray(slopes)), order, columns=columns)
+    return Value("", combined(builder, "prelu", tensor, np.atleast_1d(slopes)), order, columns=columns)
 
 
 @operator("Softmax", "LogSoftmax")

@@ -107,12 +107,11 @@ class Builder:
 
     def batch_axis(self, value: Value) -> int | None:
         """The axis of the file that is as long as the batch, or a multiple of it; None where there is none."""
-        if value.is_constant or None not in value.static_shape:
-            return None
-        for axis, length in enumerate(self.shape(value)):
-            if isinstance(length, Size) and length.symbol == BATCH:
-                return axis
-        return None
+        return next(iter(self.batch_axes(value)), None)
+
+    def batch_axes(self, value: Value) -> list[int]:
+        """All axes of the file that are as long as the batch, or a multiple of it."""
+        return self.lengths.batch_axes(value)
 
     def zeros_along(self, symbol: str, dtype: np.dtype[Any]) -> Any:
         """Zeros along one axis as long as a free length."""
@@ -239,7 +238,8 @@ class Builder:
         return self.arranged(value, same(value.rank))
 
     def channels_last(self, value: Value) -> Any:
-        """The tensor with the file's second axis last."""
+        """The tensor with the file's second axis last, for what takes the first one for the batch."""
+        self.keeps_examples_apart(value, range(1, value.rank))
         return self.arranged(value, channels_last(value.rank))
 
     def with_file_columns(self, value: Value) -> Value:

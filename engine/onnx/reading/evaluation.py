@@ -125,7 +125,7 @@ def _gather(node: Node) -> Any:
 @_evaluates("Slice")
 def _slice(node: Node) -> Any:
     array = _array(node, 0)
-    return array[slices(node, array.ndim)]
+    return array[slices(node, array.ndim, array.shape)]
 
 
 @_evaluates("ConstantOfShape")

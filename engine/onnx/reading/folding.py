@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.onnx.reading.batch import with_declared_batch
 from engine.onnx.reading.builder import Builder
 from engine.onnx.reading.constants import tidied
 from engine.onnx.reading.evaluation import CONSTANT_LIMIT, find_evaluator
@@ -34,6 +35,8 @@ _CONTRACTING = frozenset(
 
 _UNFOLDED = {"Constant", "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "If"}
 
+_COMPARISONS = {"Equal", "Greater", "Less"}
+
 _SPREADING = {"ConstantOfShape", "Expand", "Range", "Tile"}
 """Operators that make a running value of constants: one that is as long as the input."""
 
@@ -46,19 +49,19 @@ def fold(builder: Builder, node: Node, rule: Rule) -> list[Value | None]:
     """The outputs of a node: computed at once where all its inputs are constants, else by its rule."""
     given = [value for value in node.inputs if value is not None]
     if not given or not all(value.is_constant for value in given) or node.operator in _UNFOLDED:
-        return [_constant(builder, value) for value in _as_list(rule(builder, node))]
+        return [_constant(builder, value) for value in as_list(rule(builder, node))]
     if node.operator in _SPREADING and any(value.is_sizes for value in given):
-        return _as_list(rule(builder, node))
+        return as_list(rule(builder, node))
     evaluate = find_evaluator(node)
     if evaluate is not None and (any(value.is_sizes for value in given) or _is_small(given)):
-        found = evaluate(node)
+        found = evaluate(with_declared_batch(builder, node) if node.operator in _COMPARISONS else node)
         arrays = found if isinstance(found, tuple) else (found,)
         builder.claim(sum(np.asarray(array).nbytes for array in arrays))
         return [Value("", constant=tidied(np.asarray(array))) for array in arrays]
     return [_constant(builder, value) for value in _computed(builder, node, rule)]
 
 
-def _as_list(results: Value | Sequence[Value | None]) -> list[Value | None]:
+def as_list(results: Value | Sequence[Value | None]) -> list[Value | None]:
     """A rule's results as a list."""
     return [results] if isinstance(results, Value) else list(results)
 
@@ -74,7 +77,7 @@ def _computed(builder: Builder, node: Node, rule: Rule) -> list[Value | None]:
         value and Value(value.name, KerasTensor(value.static_shape, value.dtype), constant=value.constant)
         for value in inputs
     ]
-    for value in _as_list(rule(builder, node)):
+    for value in as_list(rule(builder, node)):
         if value is None:
             continue
         size = math.prod(length or 0 for length in value.static_shape) * value.dtype.itemsize
@@ -83,7 +86,7 @@ def _computed(builder: Builder, node: Node, rule: Rule) -> list[Value | None]:
         builder.claim(size)
         _check_work(node, math.prod(value.static_shape))  # type: ignore[arg-type]
     node.inputs = inputs
-    return _as_list(rule(builder, node))
+    return as_list(rule(builder, node))
 
 
 def _check_work(node: Node, outputs: int) -> None:

@@ -70,6 +70,14 @@ class FreeLengths:
         """Whether the first axis of a placeholder is as long as the batch."""
         return tensor.shape[0] is None and self._witness(tensor)[0] == self._witnesses.get(BATCH)
 
+    def batch_axes(self, value: Value) -> list[int]:
+        """All axes of the file that are as long as the batch, or a multiple of it."""
+        if value.is_constant or None not in value.static_shape or BATCH not in self._witnesses:
+            return []
+        witness = ordered(self._witness(value.tensor), inverse(value.order))
+        lengths = enumerate(zip(value.static_shape, witness, strict=True))
+        return [axis for axis, (length, seen) in lengths if length is None and seen % self._witnesses[BATCH] == 0]
+
     def _size(self, seen: int, name: str) -> Length:
         for symbol, witness in self._witnesses.items():
             if seen % witness == 0:

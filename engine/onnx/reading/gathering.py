@@ -38,7 +38,8 @@ def gather(builder: Builder, node: Node) -> Value:
         return Value("", ops.take(table, positions, axis=axis))
     if indices.constant is None:
         return Value("", ops.take(value.tensor, builder.as_file(indices), axis=place), order)
-    chosen = known_indices(indices.constant, value.static_shape[axis])
+    is_last = rank == 0 and value.static_shape[axis] is None and int(indices.constant) == -1
+    chosen = indices.constant if is_last else known_indices(indices.constant, value.static_shape[axis])
     if rank == 0:
         key = tuple(int(chosen) if old == axis else slice(None) for old in value.order)
         return Value("", ops.get_item(value.tensor, key), order)

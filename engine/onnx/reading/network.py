@@ -14,13 +14,15 @@ from engine.layers import Input
 from engine.models import Model
 from engine.onnx.axes import channels_last, ordered, same
 from engine.onnx.file import dtype_of, opsets, read_tensor
+from engine.onnx.reading.batch import keeps_one_batch
 from engine.onnx.reading.builder import Builder, FixedBatchError
 from engine.onnx.reading.control_flow import CONTROL_FLOW, UNROLLED_LIMIT, Body
-from engine.onnx.reading.folding import fold
 from engine.onnx.reading.free_lengths import BATCH
+from engine.onnx.reading.moving import translated_by
 from engine.onnx.reading.node import Node, UnsupportedError, captured, describe
 from engine.onnx.reading.operators import find_rule
 from engine.onnx.reading.patterns import DOMAIN, rewritten
+from engine.onnx.reading.schema import check_node
 from engine.onnx.reading.value import Value
 from engine.onnx.sizes import Size, UnknownSizeError
 
@@ -207,6 +209,8 @@ class Network:
         """
         made = {*self._values, *inner}
         for proto in graph.node:
+            if proto.domain in ("", "ai.onnx") and "" in self._versions:
+                check_node(proto, self._versions[""])
             missing = [name for name in proto.input if name and name not in made]
             if missing:
                 raise ValueError(
@@ -250,11 +254,14 @@ class Network:
             raise UnsupportedError(f"{node.label}: the operator {node.operator}{known} is not supported")
         self.builder.label = proto.name or next(iter(proto.output), node.operator)
         try:
-            results = fold(self.builder, node, rule)
-        except (UnsupportedError, FixedBatchError, UnknownSizeError):
+            results = translated_by(self.builder, node, rule)
+        except (UnsupportedError, FixedBatchError):
             raise
+        except UnknownSizeError as error:
+            raise UnknownSizeError(f"{node.label}: {error}") from error
         except (ValueError, TypeError, IndexError, KeyError, OverflowError, ZeroDivisionError) as error:
             raise ValueError(f"{node.label}: {error}") from error
+        keeps_one_batch(self.builder, node, results)
         for name, value in zip(node.outputs, results, strict=False):
             if name and value is not None:
                 value.name = name

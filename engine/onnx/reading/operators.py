@@ -60,6 +60,10 @@ def operator(*names: str, domain: str = "") -> Callable[[Registered], Registered
 
     def register(rule: Registered) -> Registered:
         for name in names:
+            if (domain, name) in _rules:
+                raise ValueError(
+                    f"operator {name!r} has two rules: {_rules[domain, name].__name__} and {rule.__name__}"
+                )
             _rules[domain, name] = rule
         return rule
 

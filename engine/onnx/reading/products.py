@@ -1,14 +1,10 @@
-"""Products and sums other than Gemm's and MatMul's: of named axes, of integers."""
+"""Products and sums of named axes."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from engine import ops
-from engine.onnx.reading.arithmetic import combined, in_file_order
-from engine.onnx.reading.builder import Builder
+from engine.onnx.reading.arithmetic import in_file_order
+from engine.onnx.reading.builder import Builder, FixedBatchError
 from engine.onnx.reading.node import Node
 from engine.onnx.reading.operators import operator
 from engine.onnx.reading.value import Value
@@ -21,27 +17,21 @@ def einsum(builder: Builder, node: Node) -> Value:
     if function is None:
         node.refuse("products of named axes are not supported")
     values = [node[index] for index in range(len(node))]
-    return Value("", function(node.get("equation", "").replace(" ", ""), *in_file_order(builder, values)))
+    equation = node.get("equation", "").replace(" ", "")
+    if builder.declared_batch is not None:
+        names = zip(values, equation.split("->")[0].split(","), strict=True)
+        found = {_name_of_axis(term, value, builder.batch_axis(value)) for value, term in names} - {None}
+        if len(found) > 1:
+            raise FixedBatchError("it sums over the examples of a batch of which the file fixes the length")
+    return Value("", function(equation, *in_file_order(builder, values)))
 
 
-@operator("MatMulInteger")
-def matmul_integer(builder: Builder, node: Node) -> Value:
-    """ONNX's MatMulInteger: a matrix product of integers of eight bits, from which zero points are subtracted first."""
-    factors: list[Any] = []
-    for index, name in enumerate(("a_zero_point", "b_zero_point")):
-        value = node[index]
-        zero = node.constant(index + 2, name).astype(np.int32) if node.optional(index + 2) is not None else None
-        if zero is not None and zero.size > 1 and index == 0 and zero.ndim == 1:
-            zero = zero[:, None]  # one for each row
-        if value.constant is not None and not all(item is None or item.is_constant for item in node.inputs[:2]):
-            array = value.constant.astype(np.int32)
-            factors.append(array if zero is None else array - zero)
-            continue
-        tensor = ops.cast(builder.as_file(value), "int32")
-        if zero is not None and zero.any():
-            tensor = combined(builder, "subtract", tensor, zero.reshape(()) if zero.size == 1 else zero)
-        factors.append(tensor)
-    left, right = factors
-    if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
-        return Value("", combined(builder, "matmul", left, right))
-    return Value("", ops.matmul(left, right))
+def _name_of_axis(term: str, value: Value, axis: int | None) -> str | int | None:
+    """What a term of a formula calls an axis; those of an ellipsis are counted from its end."""
+    if axis is None:
+        return None
+    before, _, after = term.partition("...")
+    if axis < len(before):
+        return before[axis]
+    behind = value.rank - axis
+    return after[-behind] if behind <= len(after) else behind - len(after)

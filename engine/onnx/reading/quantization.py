@@ -56,12 +56,19 @@ def quantize(builder: Builder, value: Value, scale: NDArray[Any], zero_point: ND
     layer = FakeQuantization(
         weights[0].shape, int(whole.min), int(whole.max), name=builder.name(), dtype=policy(value.dtype)
     )
-    floats = builder.layer(layer, tensor, weights=weights)
-    integers = combined(builder, "divide", floats, weights[0])
+    floats = Value("", builder.layer(layer, tensor, weights=weights), order, columns=columns)
+    return integers_of(builder, floats, scale, zero_point, axis)
+
+
+def integers_of(builder: Builder, floats: Value, scale: NDArray[Any], zero_point: NDArray[Any], axis: int) -> Value:
+    """The integers that stand for floats which are rounded already; they keep those floats."""
+    (tensor, steps), order, columns = aligned(builder, [floats, Value("", constant=_along(scale, axis, floats.rank))])
+    integers = combined(builder, "divide", tensor, np.asarray(steps, np.float32))
     if zero_point.any():
-        integers = combined(builder, "add", ops.round(integers), weights[1])
+        (_, zeros), _, _ = aligned(builder, [floats, Value("", constant=_along(zero_point, axis, floats.rank))])
+        integers = combined(builder, "add", ops.round(integers), np.asarray(zeros, np.float32))
     integers = ops.cast(ops.round(integers), zero_point.dtype.name)
-    known = Quantized(floats, scale, zero_point, axis)
+    known = Quantized(floats.tensor, scale, zero_point, axis)
     return Value("", integers, order, columns=columns, quantized=known)
 
 
@@ -140,6 +147,7 @@ def dynamic_quantize_linear(builder: Builder, node: Node) -> Sequence[Value]:
     low = ops.minimum(ops.min(tensor), 0.0)
     high = ops.maximum(ops.max(tensor), 0.0)
     scale = ops.divide(ops.subtract(high, low), 255.0)
+    scale = ops.where(ops.equal(scale, 0.0), ops.ones_like(scale), scale)  # of zeros alone
     zero_point = ops.clip(ops.round(ops.divide(ops.negative(low), scale)), 0.0, 255.0)
     numbers = ops.clip(ops.add(ops.round(ops.divide(tensor, scale)), zero_point), 0.0, 255.0)
     return (

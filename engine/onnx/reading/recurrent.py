@@ -60,6 +60,7 @@ def recurrent(builder: Builder, node: Node) -> Sequence[Value | None]:
     if node.get("input_forget", 0):
         node.refuse("coupled input and forget gates are not supported")
     order: Order = (0, 1, 2) if is_batch_first else (1, 0, 2)
+    builder.keeps_examples_apart(value, [axis for axis in range(value.rank) if axis != order[0]])
     tensor = builder.arranged(value, order)
     mask = _mask(builder, node, tensor)
     results = []

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.onnx.axes import Order
+from engine.onnx.reading.batch import reshaped_apart
 from engine.onnx.reading.builder import Builder
 from engine.onnx.reading.evaluation import numbered
 from engine.onnx.reading.free_lengths import BATCH
@@ -53,11 +54,24 @@ def wanted_shape(builder: Builder, value: Value, target: Sequence[Any], allow_ze
         if open_places or whole == rest * Size(BATCH):
             wanted[0] = Size(BATCH)
     if open_places:
-        rest = product([length for index, length in enumerate(wanted) if index not in open_places])
-        wanted[open_places[0]] = _quotient(product(lengths), rest)
-    if product(wanted) != product(lengths):
+        known = [length for index, length in enumerate(wanted) if index not in open_places]
+        rest, whole = _without_common(known, lengths)
+        wanted[open_places[0]] = _quotient(product(whole), product(rest))
+    rest, whole = _without_common(wanted, lengths)
+    if product(rest) != product(whole):
         raise ValueError(f"it reshapes {tuple(lengths)} to {tuple(wanted)}, which hold different numbers of entries")
     return wanted
+
+
+def _without_common(left: Sequence[Any], right: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Two lists of lengths without the free ones that are in both: the product of two free lengths is not known."""
+    kept, others = [], list(right)
+    for length in left:
+        if isinstance(length, Size) and length in others:
+            others.remove(length)
+        else:
+            kept.append(length)
+    return kept, others
 
 
 def product(lengths: Sequence[Length]) -> Any:
@@ -80,6 +94,7 @@ def reshape_value(builder: Builder, value: Value, target: Sequence[Length]) -> V
     lengths = builder.shape(value)
     if value.columns is not None and tuple(lengths) == tuple(target):
         return value
+    reshaped_apart(builder, lengths, target)
     value = builder.with_file_columns(value)
     groups = _groups(lengths, target)
     if groups is not None and all(_is_together(value.order, group.before) for group in groups):

@@ -68,6 +68,7 @@ def _resized(
         del changed[0]
     if 0 in changed:
         node.refuse("resizing the batch axis is not supported")
+    builder.keeps_examples_apart(value, list(changed))
     if not changed:
         return Value("", value.tensor, value.order)
     if node.get("antialias", 0) and mode != "nearest" and _shrinks(changed, lengths, sizes is None):
@@ -75,6 +76,8 @@ def _resized(
     repeated = _repeated(builder, value, changed, lengths, sizes is None, mode, coordinates, rounding)
     if repeated is not None:
         return repeated
+    if value.order[0] in changed:
+        value = Value(value.name, builder.as_file(value))
     items = {value.axis(axis): item for axis, item in changed.items()}
     layer = Interpolation(
         list(items),

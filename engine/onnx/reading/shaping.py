@@ -66,6 +66,8 @@ def squeeze(builder: Builder, node: Node) -> Value:
     lengths = builder.shape(value)
     if axes is None:
         dropped = {axis for axis, length in enumerate(lengths) if length == 1}
+        if builder.declared_batch == 1:
+            builder.keeps_examples_apart(value, range(value.rank))  # the file drops the batch, too
     else:
         dropped = {value.positive(axis) for axis in axes}
     if any(lengths[axis] != 1 for axis in dropped):

@@ -9,10 +9,11 @@ import numpy as np
 
 from engine import ops
 from engine.onnx.reading.builder import Builder
+from engine.onnx.reading.free_lengths import BATCH
 from engine.onnx.reading.node import Node
 from engine.onnx.reading.operators import operator
 from engine.onnx.reading.value import Value
-from engine.onnx.sizes import Size
+from engine.onnx.sizes import Size, UnknownSizeError
 
 
 def part(builder: Builder, value: Value, ranges: dict[int, slice]) -> Value:
@@ -30,7 +31,7 @@ def _is_whole(builder: Builder, value: Value, axis: int, item: slice) -> bool:
     length = value.static_shape[axis]
     if item.step not in (None, 1) or item.start not in (None, 0):
         return False
-    if length is None and axis == 0 and builder.declared_batch is not None:
+    if length is None and builder.declared_batch is not None and builder.shape(value)[axis] == Size(BATCH):
         length = builder.declared_batch
     return item.stop is None or (item.stop >= length if length is not None else item.stop >= (1 << 31) - 1)
 
@@ -61,6 +62,11 @@ def slices(node: Node, rank: int, lengths: Sequence[Any] = ()) -> tuple[slice, .
             raise ValueError(f"it slices along axis {axis} of {rank}")
         if isinstance(end, Size):
             end = (1 << 63) - 1 if lengths and end == lengths[axis % rank] else int(end)
+        length = lengths[axis % rank] if lengths else None
+        if step < 0 and start < -1 and not isinstance(length, int):
+            raise UnknownSizeError(f"whether entry {start} lies before an axis of free length is not known")
+        if step < 0 and isinstance(length, int) and start < -length:
+            start = 0  # ONNX begins at the first entry, Python before it
         # Going backwards, an end before the first entry is None in Python: -1 would be the last one.
         stop = None if step < 0 and end < -(1 << 31) + 2 else end
         ranges[axis % rank] = slice(start, stop, step)

@@ -58,6 +58,91 @@ def test_where_examples_are_mixed_the_batch_keeps_its_length(name: str) -> None:
     np.testing.assert_allclose(np.asarray(model(x)), by_onnxruntime(network, x)[0], rtol=1e-5, atol=1e-6)
 
 
+# Of a file for one example (1, 4, 6): what holds for it and would mix examples if there were more.
+MIXING_IF_MANY: dict[str, tuple[list[NodeProto], dict[str, Any]]] = {
+    "examples times examples": (
+        [
+            node("Flatten", ["x"], ["f"]),
+            node("Transpose", ["f"], ["t"]),
+            node("MatMul", ["f", "t"], ["s"]),
+            node("MatMul", ["s", "f"], ["y"]),
+        ],
+        {},
+    ),
+    "products summed over examples": (
+        [
+            node("Flatten", ["x"], ["f"]),
+            node("Transpose", ["f"], ["t"]),
+            node("MatMul", ["t", "f"], ["s"]),
+            node("MatMul", ["f", "s"], ["y"]),
+        ],
+        {},
+    ),
+    "a formula over two examples": ([node("Einsum", ["x", "x"], ["y"], equation="bij,cij->bij")], {}),
+    "each example with every other one": (
+        [node("Unsqueeze", ["x", "a"], ["u"]), node("Mul", ["u", "x"], ["m"]), node("ReduceSum", ["m", "a"], ["y"])],
+        {"a": integers(1)},
+    ),
+    "rows and examples joined, then taken apart": (
+        [node("Transpose", ["x"], ["t"], perm=[1, 0, 2]), node("Reshape", ["t", "s"], ["y"])],
+        {"s": integers(-1, 4, 6)},
+    ),
+    "rows of all examples, the first two": (
+        [
+            node("Reshape", ["x", "s"], ["r"]),
+            node("Slice", ["r", "from", "to"], ["p"]),
+            node("Reshape", ["p", "t"], ["y"]),
+        ],
+        {"s": integers(-1, 6), "from": integers(0), "to": integers(2), "t": integers(-1, 2, 6)},
+    ),
+    "an axis that has come first, cut": (
+        [
+            node("Transpose", ["x"], ["t"], perm=[1, 0, 2]),
+            node("Slice", ["t", "from", "to"], ["p"]),
+            node("Transpose", ["p"], ["y"], perm=[1, 0, 2]),
+        ],
+        {"from": integers(1), "to": integers(3)},
+    ),
+    "all axes of length 1 dropped": ([node("Squeeze", ["x"], ["s"]), node("Unsqueeze", ["s", "a"], ["y"])],
+                                     {"a": integers(0)}),
+    "recurrent over examples": (
+        [node("RNN", ["x", "w", "r"], ["o"], hidden_size=2), node("Squeeze", ["o", "a"], ["y"])],
+        {"w": np.ones((1, 2, 6), np.float32), "r": np.ones((1, 2, 2), np.float32), "a": integers(1)},
+    ),
+    "a window over examples": (
+        [
+            node("Unsqueeze", ["x", "a"], ["u"]),
+            node("MaxPool", ["u"], ["m"], kernel_shape=[3, 1], pads=[1, 0, 1, 0]),
+            node("Squeeze", ["m", "a"], ["s"]),
+            node("Transpose", ["s"], ["y"], perm=[1, 0, 2]),
+        ],
+        {"a": integers(0)},
+    ),
+    "the number of examples compared": (
+        [
+            node("Shape", ["x"], ["n"], end=1),
+            node("Equal", ["n", "one"], ["is"]),
+            node("Cast", ["is"], ["k"], to=1),
+            node("Add", ["x", "k"], ["y"]),
+        ],
+        {"one": integers(1)},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MIXING_IF_MANY)
+def test_a_file_for_one_example_gives_for_each_what_it_gives_for_it_alone(name: str) -> None:
+    nodes, constants = MIXING_IF_MANY[name]
+    network = graph(nodes, {"x": [1, 4, 6]}, ["y"], constants)
+    model = imported(network)
+    x = RNG.normal(size=(3, 4, 6)).astype(np.float32)
+    rows = [by_onnxruntime(network, row[None])[0] for row in x]
+    if model.inputs[0].shape[0] is None:
+        np.testing.assert_allclose(np.asarray(model(x)), np.concatenate(rows), rtol=1e-4, atol=1e-5)
+    else:
+        np.testing.assert_allclose(np.asarray(model(x[:1])), rows[0], rtol=1e-4, atol=1e-5)
+
+
 def _apart(nodes: list[NodeProto], constants: dict[str, Any], shape: list[int]) -> None:
     """A file for one example gives for many what it gives for each."""
     network = graph(nodes, {"x": [1, *shape]}, ["y"], constants)

@@ -41,6 +41,11 @@ CASES: dict[str, tuple[list[NodeProto], dict[str, Any], int]] = {
         {"s": integers(3, 1), "e": integers(-(1 << 62), 5), "a": integers(1, 3), "t": integers(-2, 2)},
         2,
     ),
+    "rows from before the first one, backwards": (
+        [node("Slice", ["c", "s", "e", "a", "t"], ["y"])],
+        {"s": integers(-9, 4), "e": integers(-(1 << 62), -9), "a": integers(2, 3), "t": integers(-1, -2)},
+        2,
+    ),
     "split of channels": ([node("Split", ["c", "s"], ["p", "q"], axis=1), node("Concat", ["q", "p"], ["y"], axis=1)],
                           {"s": integers(1, 3)}, 2),
     "one channel": ([node("Gather", ["c", "i"], ["y"], axis=1)], {"i": np.asarray(-1)}, 1),
