@@ -12,6 +12,9 @@ from engine.naming import to_snake_case
 from engine.registry import UnknownNameError, retrieve
 from engine.saving import legacy
 
+OUR_ROOT = "beagle"
+"""Where the modules of classes lie that Keras does not have."""
+
 
 @dataclass
 class Layer:
@@ -26,6 +29,7 @@ class Layer:
         problem: why it cannot be made; None where it can, as far as that shows.
         shape: of its output, where the configuration tells.
         config: its own configuration.
+        is_ours: whether it is a layer of this engine's own, which Keras does not know.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Layer:
     problem: str | None = None
     shape: Shape | None = None
     config: dict[str, Any] = field(default_factory=dict)
+    is_ours: bool = False
 
 
 def layers_of(config: Any, version: tuple[int, int]) -> list[Layer]:
@@ -102,7 +107,8 @@ def _walk(config: dict[str, Any], version: tuple[int, int], path: str, models: t
             own = f"{path}layers/{_numbered(to_snake_case(kind), used)}"
         nested = _is_model(entry)
         problem = None if nested else _problem(entry, version)
-        yield Layer("/".join([*models, name]), name, kind, own, models, problem, shape, inner)
+        ours = any(str(item.get("module") or "").split(".")[0] == OUR_ROOT for item in _objects(entry)) and not nested
+        yield Layer("/".join([*models, name]), name, kind, own, models, problem, shape, inner, ours)
         if nested:
             yield from _walk(entry, version, f"{own}/", (*models, name))
 

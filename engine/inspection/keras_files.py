@@ -126,6 +126,9 @@ def _report(
     found = [*problems, *(f"{part.name} ({part.kind}): {part.problem}" for part in parts if part.problem)]
     if len(found) > _LISTED:
         found = [*found[:_LISTED], f"and {len(found) - _LISTED} more"]
+    ours = sorted({item.kind for item in layers if item.is_ours})
+    if ours:
+        notes = [*notes, f"layers of ours, so that Keras itself cannot open it: {', '.join(ours)}"]
     return ModelReport(
         str(path),
         kind,

@@ -26,8 +26,12 @@ class Masking(Protocol):
 def mask_for(arguments: dict[str, Any]) -> Any:
     """The mask given to a call, else the nest of those that lie on its first argument; None where there is none."""
     if not arguments or arguments.get("mask") is not None:
-        return arguments.get("mask")
-    masks = tree.map_structure(mask_of, next(iter(arguments.values())))
+        return _none_if_empty(arguments.get("mask"))
+    return _none_if_empty(tree.map_structure(mask_of, next(iter(arguments.values()))))
+
+
+def _none_if_empty(masks: Any) -> Any:
+    """The nest of masks, or None where there is not one in it: Keras's files say `[null, null]` for two inputs."""
     return None if all(mask is None for mask in tree.flatten(masks)) else masks
 
 

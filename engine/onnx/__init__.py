@@ -15,5 +15,6 @@ The way out, `writing`, captures the prediction as a graph of primitives, each o
 """
 
 from engine.onnx.reading import read_model
+from engine.onnx.writing import write_model
 
-__all__ = ["read_model"]
+__all__ = ["read_model", "write_model"]

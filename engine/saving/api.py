@@ -121,6 +121,9 @@ def load_weights(
 ) -> None:
     """Reads variables from a weights file, or from the weights of a whole model's, into a built model.
 
+    An optimizer that is built already (the model was trained, or `optimizer.build` called) gets the state in Keras 3's
+    files, its learning rate included, as in Keras; one of another kind warns and keeps its own.
+
     Args:
         filepath: a `.keras` archive, a `.weights.h5` file, the `.weights.json` of several, or an `.h5` file of
             Keras 2's layout.
@@ -161,6 +164,10 @@ def load_weights(
                 skip_mismatch=skip_mismatch,
                 restore=not skip_mismatch,
             )
+            optimizer = getattr(model, "optimizer", None)
+            has_state = any(name.startswith("optimizer/") for name in contents.groups())
+            if optimizer is not None and optimizer.built and has_state:
+                legacy.read_numbered_optimizer(contents, optimizer, exact=True)
 
 
 @contextmanager

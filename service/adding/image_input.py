@@ -52,7 +52,7 @@ def _read(shape: Shape, size: tuple[int, int] | None) -> tuple[str, Shape]:
             return "last", (first, middle, last)
         if first in _CHANNELS:
             return "first", (middle, last, first)
-    elif len(shape) == 3 and shape[1] is not None and (shape[1] == shape[2] or size == (shape[2], shape[1])):
+    elif len(shape) == 3 and shape[1] is not None and (1 != shape[1] == shape[2] or size == (shape[2], shape[1])):
         return "none", (shape[1], shape[2], 1)
     elif len(shape) == 2 and size is not None:
         for channels in _CHANNELS:

@@ -90,7 +90,7 @@ def settle_activation(model: Any, ends_in: str | None, values: NDArray[np.float3
     within = bool(np.all(values >= -_VALUE_TOLERANCE) and np.all(values <= 1 + _VALUE_TOLERANCE))
     sums = values.sum(axis=1)
     if values.shape[1] == 1:
-        return _two_classes(model, probability=ends_in == "sigmoid" or within)
+        return _two_classes(model, probability=ends_in == "sigmoid" or within, surely=ends_in == "sigmoid")
     if ends_in is not None:
         return model, "none", Decision("output", "as it is", f"the model ends in a {ends_in}")
     if within and bool(np.all(np.abs(sums - 1) < _SUM_TOLERANCE)):
@@ -100,7 +100,7 @@ def settle_activation(model: Any, ends_in: str | None, values: NDArray[np.float3
     return model, "softmax", Decision("output", "a softmax follows", reason)
 
 
-def _two_classes(model: Any, *, probability: bool) -> tuple[Any, str, Decision]:
+def _two_classes(model: Any, *, probability: bool, surely: bool) -> tuple[Any, str, Decision]:
     """The model of one output with two: how likely it is not, and how likely it is."""
     from engine import Model, layers
 
@@ -109,7 +109,8 @@ def _two_classes(model: Any, *, probability: bool) -> tuple[Any, str, Decision]:
         yes = layers.Activation("sigmoid")(yes)
     no = layers.Rescaling(-1.0, 1.0)(yes)
     pair = layers.Concatenate()([no, yes])
-    reason = "the model gives one number, " + ("a probability" if probability else "made one by a sigmoid")
+    kept = "a probability" if surely else "from 0 to 1 in the trial and so taken for a probability"
+    reason = "the model gives one number, " + (kept if probability else "made a probability by a sigmoid")
     return Model(model.inputs, pair, name=model.name), "none", Decision("output", "two classes, no and yes", reason)
 
 

@@ -191,6 +191,7 @@ def twins(x: Any) -> list[Any]:
         (lambda: branched(lambda x: x), {}, r"one output of class scores.* gives 1: features \(any, 6, 6, 5\)"),
         (lambda: branched(twins), {}, r"gives 2: first \(any, 4\), second \(any, 4\)"),
         (lambda: engine.Sequential([layers.Input((9, 4)), layers.Flatten(), layers.Dense(2)]), {}, r"\(any, 9, 4\)"),
+        (lambda: engine.Sequential([layers.Input((1, 1)), layers.LSTM(2)]), {}, r"\(any, 1, 1\)"),
         (lambda: network((8, 8, 3)), {"size": (9, 8)}, "--size 9x8 does not fit: the file says 8x8"),
         (lambda: network((8, 8, 3)), {"color": "grey"}, "--color grey does not fit: the model takes 3 channels"),
         (lambda: network((8, 8, 1)), {"preprocess": "torch"}, "torch is for images in colour"),

@@ -88,9 +88,14 @@ def read_optimizer(file: h5py.File, optimizer: Any, version: tuple[int, int]) ->
             logger.warning("Optimizer %r %s %s%s.", optimizer.name, what, ", ".join(names[:3]), more)
 
 
-def read_numbered_optimizer(contents: Contents, optimizer: Any) -> None:
-    """Gives an optimizer the state in an archive of Keras 2, whose variables are numbered: the counter, then slots in
-    the order of Keras 3, but without the learning rate and the product of Nadam. Warns of what does not fit.
+def read_numbered_optimizer(contents: Contents, optimizer: Any, exact: bool = False) -> None:
+    """Gives a built optimizer the state in an archive or a weights file, whose variables are numbered: the counter,
+    then slots in the order of Keras 3; Keras 2 left the learning rate and the product of Nadam out. Warns of what does
+    not fit.
+
+    Args:
+        exact: whether the file may be of another optimizer, so that one that has more variables fits no better than one
+            that has fewer.
 
     Raises:
         ValueError: the file is damaged.
@@ -100,9 +105,11 @@ def read_numbered_optimizer(contents: Contents, optimizer: Any) -> None:
         store, _ = contents.store(path)
         values = list(store.values())
         every = list(inner.variables)
-        singles = [item for item in every[1:] if item.shape == ()]
+        slots = [item for group in _slots(inner).values() for item in group]
+        singles = [item for item in every[1:] if item.shape == () and not any(item is slot for slot in slots)]
         for variables in (every, [item for item in every if not any(item is other for other in singles)]):
-            if [item.shape for item in variables] == [value.shape for value in values[: len(variables)]]:
+            known = values if exact else values[: len(variables)]
+            if [item.shape for item in variables] == [value.shape for value in known]:
                 for variable, value in zip(variables, values, strict=False):
                     variable.assign(value)
                 if len(values) > len(variables):
@@ -131,7 +138,7 @@ def _paired(optimizer: Any, saved: _Weights, version: tuple[int, int]) -> list[t
     rest = list(saved)
     pairs: list[tuple[Variable, Any]] = []
     singles = {variable.name: variable for variable in optimizer.variables if variable.shape == ()}
-    while rest and hdf5.shape(rest[0][1]) == ():
+    while rest and hdf5.shape(rest[0][1]) == () and _kind(rest[0][0]) is None:  # slots of single numbers have a kind
         name, dataset = rest.pop(0)
         last = re.sub(r"(_\d+)?(:\d+)?$", "", name.rsplit("/", 1)[-1])
         known = "learning_rate" if last.endswith("learning_rate") else "iteration"
@@ -140,8 +147,10 @@ def _paired(optimizer: Any, saved: _Weights, version: tuple[int, int]) -> list[t
         if known in singles:
             pairs.append((singles[known], dataset))
     # Keras 1 sorted the variables by names that say nothing of the slots' order now.
-    by_kind = _named(rest, slots) or (_unnamed(rest, slots, optimizer) if version >= (2, 0) or not rest else None)
-    if by_kind is None:
+    by_kind = _named(rest, slots)
+    if by_kind is None and version >= (2, 0):
+        by_kind = _unnamed(rest, slots, optimizer)
+    if by_kind is None or (slots and not rest):
         return None
     for kind, datasets in by_kind.items():
         variables = slots[kind]
@@ -163,7 +172,7 @@ def _slots(optimizer: Any) -> dict[str, list[Variable]]:
 
 
 def _named(saved: _Weights, slots: dict[str, list[Variable]]) -> dict[str, list[Any]] | None:
-    """Datasets by our kinds, where their names tell; None where one's does not."""
+    """Datasets by our kinds, where their names tell; None where one's does not. Of no slots at all there is none."""
     found: dict[str, list[Any]] = {}
     for name, dataset in saved:
         kind = _kind(name)
@@ -172,7 +181,7 @@ def _named(saved: _Weights, slots: dict[str, list[Variable]]) -> dict[str, list[
         ours = next((known for known in _KINDS[kind] if known in slots), None)
         if ours is not None:
             found.setdefault(ours, []).append(dataset)
-    return found or None
+    return found if found or not saved else None
 
 
 def _kind(name: str) -> str | None:

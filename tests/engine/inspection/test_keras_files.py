@@ -11,6 +11,7 @@ import pytest
 
 import engine
 from engine.inspection import Part, Tensor, inspect_file
+from engine.layers.extensions import LocalResponseNormalization
 from tests.engine.saving.archives import small_archive, small_model, with_layer
 from tests.engine.saving.legacy_files import dense_model
 
@@ -64,6 +65,16 @@ def test_what_is_not_supported_is_told_layer_by_layer(tmp_path: Path) -> None:
     assert "s (Strange): Unknown class or function 'Strange'" in report.problems[0]
     with engine.saving.custom_object_scope({"Strange": engine.layers.Identity}):
         assert inspect_file(path).supported
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
+def test_layers_that_keras_does_not_have_are_told(name: str, tmp_path: Path) -> None:
+    core = LocalResponseNormalization(3)
+    inner = engine.Sequential([engine.Input((4, 4, 3)), core], name="inner")
+    engine.Sequential([engine.Input((4, 4, 3)), inner, engine.layers.Flatten()]).save(tmp_path / name)
+    report = inspect_file(tmp_path / name)
+    assert report.supported
+    assert "layers of ours, so that Keras itself cannot open it: LocalResponseNormalization" in report.notes
 
 
 def test_weights_alone_are_listed_and_say_what_they_are(tmp_path: Path) -> None:

@@ -76,6 +76,14 @@ def test_a_layer_that_drops_a_mask_says_so() -> None:
         layers.Flatten()(layers.Embedding(5, 4)(X))
 
 
+def test_a_nest_of_no_masks_is_no_mask() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        a, b = engine.Input((3,)), engine.Input((3,))
+        inner = engine.Model([a, b], layers.Add()([a, b]))
+        inner([np.ones((2, 3)), np.ones((2, 3))], mask=[None, None])  # as Keras's files say it of nested models
+
+
 def test_a_layer_of_the_users_own_gets_and_changes_masks() -> None:
     class Shifted(layers.Layer):
         def call(self, inputs: Any, mask: Any = None) -> Any:

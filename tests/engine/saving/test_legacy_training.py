@@ -13,7 +13,7 @@ import pytest
 
 import engine
 from tests.engine.keras_reference import as_json, keras
-from tests.engine.saving.legacy_files import dense_model
+from tests.engine.saving.legacy_files import dense_model, whole_model
 
 
 def _optimizer_file(path: Path, optimizer: dict[str, Any], state: Mapping[str, Any]) -> Path:
@@ -111,3 +111,37 @@ def test_the_training_configuration_can_be_left_out(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a_loss_of_the_user"):
         engine.models.load_model(path)
     assert engine.models.load_model(path, compile=False).optimizer is None
+
+
+def test_slots_of_single_numbers_go_where_they_belong(tmp_path: Path) -> None:
+    query = engine.Input((3, 2))
+    model = engine.Model(query, engine.layers.Attention(use_scale=True)([query, query]))
+    model.compile("adam", "mse")
+    x = np.random.default_rng(0).normal(size=(2, 3, 2)).astype(np.float32)
+    model.fit(x, np.ones_like(x), epochs=2, verbose=0)
+    model.save(tmp_path / "m.h5")
+    _, _, momentum, velocity = (variable.numpy() for variable in model.optimizer.variables)
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        file.attrs["keras_version"] = "2.4.0"
+        del file["optimizer_weights"]
+        group = file.create_group("optimizer_weights")
+        state = {"Adam/iter:0": np.int64(7), "Adam/scale/m:0": momentum, "Adam/scale/v:0": velocity}
+        group.attrs["weight_names"] = [name.encode() for name in state]
+        for name, value in state.items():
+            group.create_dataset(name, data=value)
+    optimizer = engine.models.load_model(tmp_path / "m.h5").optimizer
+    assert int(optimizer.iterations) == 7
+    assert [float(variable) for variable in optimizer.variables[2:]] == [float(momentum), float(velocity)]
+
+
+def test_the_counter_of_a_model_without_variables_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = {"name": "s", "layers": [{"class_name": "Flatten", "config": {"batch_input_shape": [None, 2, 2]}}]}
+    training = {"optimizer_config": ADAM, "loss": "mse"}
+    path = whole_model(tmp_path / "m.h5", {"class_name": "Sequential", "config": config}, {}, training_config=training)
+    with h5py.File(path, "r+") as file:
+        group = file.create_group("optimizer_weights")
+        group.attrs["weight_names"] = [b"iter:0"]
+        group["iter:0"] = np.int64(7)
+    with caplog.at_level(logging.WARNING, "engine"):
+        assert int(engine.models.load_model(path).optimizer.iterations) == 7
+    assert not caplog.text

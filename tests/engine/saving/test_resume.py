@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -178,3 +179,36 @@ def test_weights_alone_continue_with_a_fresh_optimizer(tmp_path: Path) -> None:
     for left, right in zip(model.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(left, right)
     assert int(other.optimizer.iterations) == 0
+
+
+@pytest.mark.parametrize("ending", [".weights.h5", ".keras"])
+def test_weights_alone_continue_with_the_state_of_an_optimizer_that_is_built(ending: str, tmp_path: Path) -> None:
+    whole = compiled("sequential", "adam")
+    train(whole, 0, 2)
+    path = tmp_path / f"m{ending}"
+    (whole.save if ending == ".keras" else whole.save_weights)(path)
+    other = compiled("sequential", "adam")
+    train(other, 0, 1)
+    other.load_weights(path)
+    assert int(other.optimizer.iterations) == int(whole.optimizer.iterations)
+    for left, right in zip(whole.optimizer.variables, other.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(left.numpy(), right.numpy())
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+def test_the_state_of_another_kind_of_optimizer_is_left_out_with_a_warning(
+    averaged: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = compiled("sequential", "adam")
+    # Averages come first in the file, and have the shapes of momentum.
+    model.compile(engine.optimizers.Adam(use_ema=averaged), "sparse_categorical_crossentropy")
+    train(model, 0, 1)
+    model.save_weights(tmp_path / "m.weights.h5")
+    other = compiled("sequential", "momentum")
+    train(other, 0, 2)
+    before = [variable.numpy() for variable in other.optimizer.variables]
+    with caplog.at_level(logging.WARNING, "engine"):
+        other.load_weights(tmp_path / "m.weights.h5")
+    assert "no state that fits" in caplog.text
+    for left, right in zip(before, other.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(left, right.numpy())
