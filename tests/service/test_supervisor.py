@@ -14,6 +14,8 @@ import pytest
 
 from tests.service.processes import Running, alive, eventually, python, running
 
+pytestmark = pytest.mark.alone
+
 PREAMBLE = """
 import sys
 import service.child
