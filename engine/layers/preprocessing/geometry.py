@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import Any
 
 from engine import ops
@@ -76,9 +77,9 @@ class _Affine(RandomImageLayer):
                 raise ValueError(f"Layer {self.name!r}: `{name}` is one of {', '.join(known)}. Received: {value!r}")
         self.fill_mode, self.interpolation, self.fill_value = fill_mode, interpolation, fill_value
 
+    @abstractmethod
     def _transform(self, images: Any, seed: Any) -> tuple[Any, ...]:
         """a0, a1, a2, b0, b1, b2 of `ops.image.affine_transform`: tensors (batch, 1) or numbers."""
-        raise NotImplementedError
 
     def get_random_transformation(self, images: Any, training: bool = True, seed: Any = None) -> Any:
         if not training:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ from engine.ops.windows import standard_data_format
 from engine.random import SeedGenerator
 
 
-class ImageLayer(Layer):
+class ImageLayer(Layer, ABC):
     """A layer that changes images: (batch, rows, columns, channels), or one image without the batch.
 
     Subclasses define `transform_images` for batches in the compute dtype with the channels last, and, where they draw,
@@ -43,9 +44,9 @@ class ImageLayer(Layer):
         """
         return None
 
+    @abstractmethod
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         """The batch of images, changed as `transformation` says."""
-        raise NotImplementedError(f"{type(self).__name__} defines no transform_images().")
 
     def transform_labels(self, labels: Any, transformation: Any, training: bool = True) -> Any:
         """The labels of changed images: by default the same."""

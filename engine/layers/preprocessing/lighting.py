@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 from engine import ops, random
@@ -41,9 +42,9 @@ class FactorLayer(RandomImageLayer):
         """A number for each image, (batch, 1, 1, 1)."""
         return self._uniform(images, self.factor, seed) if training else None
 
+    @abstractmethod
     def changed(self, images: Any, factor: Any) -> Any:
         """The images of a batch with a factor (batch, 1, 1, 1)."""
-        raise NotImplementedError(f"{type(self).__name__} defines no changed().")
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         if not training:
